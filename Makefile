@@ -1,0 +1,109 @@
+# What one does with Larder. `make` alone lists it.
+#
+# Each target first sees to `.venv`, which is the project's own: it is made, renewed when a lock or pyproject.toml
+# changed, and made again when an earlier attempt was interrupted or its Python or place is gone. Needs Python 3.11 or
+# newer with its venv module; PYTHON=/path/to/python names the one to make it with.
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test test-all lint types format check lock clean FORCE
+.NOTPARALLEL:
+
+BIN := .venv/bin
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+CODE := $(wildcard services shared tests benchmarks)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Two makes at once take turns, where the machine has flock.
+ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefile")
+SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: ## set everything up and serve: embedded Redis, API, worker (Ctrl-C stops it)
+	$(SET_UP) .venv/.runtime .venv/.redis
+	@exec $(BIN)/larder serve
+
+dev: ## like run, with data in var-dev, readable logs, and a restart on every change
+	$(SET_UP) .venv/.dev .venv/.redis
+	@LARDER_DATA_DIR=$${LARDER_DATA_DIR:-var-dev} LARDER_LOG_FORMAT=$${LARDER_LOG_FORMAT:-console} \
+		exec $(BIN)/watchfiles --target-type command --sigint-timeout 60 '$(BIN)/larder serve' services shared
+
+test: ## run the tests
+	$(SET_UP) .venv/.dev .venv/.redis
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: ## run all tests, the long ones too; a backend that is missing is a failure
+	$(SET_UP) .venv/.dev .venv/.redis
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest
+
+lint: ## check style and formatting
+	$(SET_UP) .venv/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: ## check types
+	$(SET_UP) .venv/.dev
+	@$(BIN)/mypy $(CODE)
+
+format: ## format the code and mend what can be mended
+	$(SET_UP) .venv/.dev
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+check: lint types test ## lint, types and test
+
+lock: ## renew the locked requirements
+	$(SET_UP) .venv/.dev
+	@$(call COMPILE,requirements.lock)
+	@$(call COMPILE,requirements-dev.lock,--group dev --constraints requirements.lock)
+
+clean: ## remove caches and build output; the environment and all data stay
+	@rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# For every Python and platform at once; no file on this machine but pyproject.toml has a say.
+COMPILE = $(BIN)/uv --no-config pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+	--extra postgres --group install $(2) --output-file $(1)
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@echo "Installing what development needs ..."
+	@touch .venv/.unfinished
+	@$(PIP) install --quiet --require-hashes --requirement requirements-dev.lock
+	@rm .venv/.unfinished && touch $@
+
+.venv/.runtime: requirements.lock pyproject.toml .venv/.made
+	@echo "Installing Larder ..."
+	@touch .venv/.unfinished
+	@$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@rm .venv/.unfinished && touch $@
+
+# Asked each time, because what is on PATH or named by LARDER_REDIS_URL may have changed.
+.venv/.redis: .venv/.made FORCE
+	@test -n "$$LARDER_REDIS_URL" || $(BIN)/python -m services.standalone.redis_binary
+
+# Holds the place that it was made for, because an environment does not survive a move. Only what was made here is ever
+# removed; somebody else's `.venv` is left to him.
+.venv/.made: FORCE
+	@if [ ! -e .venv/.unfinished ] && [ "$$(cat $@ 2>/dev/null)" = "$$(pwd)" ] && $(BIN)/python -c "" 2>/dev/null; then \
+		exit 0; \
+	fi; \
+	if [ -e .venv ] && [ ! -e $@ ] && [ ! -e .venv/.unfinished ]; then \
+		echo ".venv was not made by this Makefile, which needs the name: move it out of the way." >&2; \
+		exit 1; \
+	fi; \
+	chosen=; \
+	for python in $(CANDIDATES); do \
+		"$$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null || continue; \
+		if "$$python" -c "import ensurepip, venv" 2>/dev/null; then chosen=$$python; break; fi; \
+		echo "$$python has no venv module: install it (Debian and Ubuntu: the package $${python##*/}-venv)." >&2; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		echo "Larder needs Python 3.11 or newer with its venv module. None of these will do: $(CANDIDATES)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making .venv with $$chosen ..."; \
+	rm -rf .venv && mkdir .venv && touch .venv/.unfinished \
+		&& "$$chosen" -m venv .venv && pwd > $@ && rm .venv/.unfinished
