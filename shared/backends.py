@@ -1,0 +1,100 @@
+"""The composition root: from settings to open backends, the only place that knows which implementation is which."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from arq.connections import RedisSettings
+
+from shared.blobs.local import open_local_blob_store
+from shared.errors import SettingsInvalid
+from shared.metadata import migrate as migrations
+from shared.metadata.store import open_metadata_store
+from shared.ports.blob_store import BlobStore
+from shared.ports.job_queue import JobQueue
+from shared.ports.metadata_store import MetadataStore
+from shared.queue.arq_queue import open_arq_queue
+from shared.queue.connection import QUEUE_NAME, redis_settings
+from shared.queue.serialization import job_deserializer, job_serializer
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What every use case stands on."""
+
+    store: MetadataStore
+    blobs: BlobStore
+    queue: JobQueue
+
+
+@asynccontextmanager
+async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
+    """Open the three backends that the settings name, and close them in reverse order.
+
+    None of them need answer yet: readiness tells whether they do.
+
+    Raises:
+        SettingsInvalid: no Redis is named, or a URL asks for what is not installed.
+    """
+    redis_url = _redis_url(settings)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_metadata_store(settings.database_url))
+        blobs = await stack.enter_async_context(open_local_blob_store(_blob_root(settings)))
+        queue = await stack.enter_async_context(open_arq_queue(redis_url))
+        yield Backends(store=store, blobs=blobs, queue=queue)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConnection:
+    """What an arq worker needs to serve the queue that the API fills."""
+
+    redis_settings: RedisSettings = field(repr=False)  # its own repr prints the password
+    queue_name: str
+    serialize: Callable[[dict[str, Any]], bytes]
+    deserialize: Callable[[bytes], dict[str, Any]]
+
+
+def queue_connection(settings: Settings) -> QueueConnection:
+    """Return how a worker reaches the queue that the settings name.
+
+    Raises:
+        SettingsInvalid: no Redis is named.
+    """
+    return QueueConnection(
+        redis_settings=redis_settings(_redis_url(settings)),
+        queue_name=QUEUE_NAME,
+        serialize=job_serializer,
+        deserialize=job_deserializer,
+    )
+
+
+def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]:
+    """Open the rows alone, for commands that need no Redis."""
+    return open_metadata_store(settings.database_url)
+
+
+async def migrate_database(settings: Settings) -> tuple[str | None, str]:
+    """Bring the database to the schema of this version; return the revision before and after.
+
+    Raises:
+        SchemaUnknown: the database holds a schema that this version does not know.
+        MetadataUnavailable: the database does not answer.
+    """
+    return await migrations.migrate(settings.database_url)
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is None:
+        raise SettingsInvalid("LARDER_REDIS_URL must be set here; only `larder serve` brings its own Redis")
+    return settings.redis_url
+
+
+def _blob_root(settings: Settings) -> Path:
+    parts = urlsplit(settings.blob_url)
+    if parts.scheme != "file":
+        raise SettingsInvalid("LARDER_BLOB_URL takes file:///<absolute path>; S3 is not supported yet")
+    return Path(unquote(parts.path))

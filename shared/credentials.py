@@ -1,0 +1,44 @@
+"""What a request brought to prove who it is, before anybody has looked at it. No secret shows in a repr."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+
+@dataclass(frozen=True, slots=True)
+class BasicPair:
+    """The two halves of an `Authorization: Basic` header."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Every secret that came along, by the place where it stood; None where nothing stood.
+
+    Args:
+        private_token: `PRIVATE-TOKEN` header, else `private_token` parameter.
+        bearer: `Authorization: Bearer`, else `access_token` or `bearer_token` parameter.
+        deploy_token: `Deploy-Token` header.
+        job_token: `JOB-TOKEN` header, else `job_token` parameter.
+    """
+
+    basic: BasicPair | None = None
+    private_token: str | None = field(default=None, repr=False)
+    bearer: str | None = field(default=None, repr=False)
+    deploy_token: str | None = field(default=None, repr=False)
+    job_token: str | None = field(default=None, repr=False)
+
+
+class Door(Enum):
+    """Which of the credentials an endpoint looks at; the others are as if they had not been sent.
+
+    Source: contract, PyPI 2.1 and Packages 1.4.
+    """
+
+    PYPI = auto()
+    """PyPI endpoints: deploy tokens, personal tokens (Basic too), job tokens as Basic or Bearer."""
+    PACKAGES = auto()
+    """Packages API of a project: personal tokens and job tokens, no Basic."""
+    CONTROL = auto()
+    """Everything else: personal tokens, no Basic."""

@@ -1,0 +1,211 @@
+"""What can go wrong in the domain, as classes that carry fields and know no HTTP.
+
+The one table that turns them into statuses and GitLab's wording is `services/api/middleware/errors.py`;
+a test walks `LarderError.__subclasses__()` and fails on a class without a row.
+"""
+
+
+class LarderError(Exception):
+    """Base of every error that a caller can react to."""
+
+
+# --- who asks -------------------------------------------------------------------------------------------------------
+
+
+class Unauthenticated(LarderError):
+    """Nobody is signed in where somebody must be, or a credential that ends the request at once is unknown."""
+
+
+class TokenExpired(LarderError):
+    """The access token is known and past its expiry."""
+
+
+class TokenRevoked(LarderError):
+    """The access token is known and was revoked."""
+
+
+class InsufficientScope(LarderError):
+    """The access token is good, but none of its scopes covers this request.
+
+    Args:
+        accepted: the scopes of which one would have sufficed, in the order that GitLab names them.
+    """
+
+    def __init__(self, accepted: tuple[str, ...]) -> None:
+        super().__init__(" ".join(accepted))
+        self.accepted = accepted
+
+
+class UserBlocked(LarderError):
+    """The token's user may not sign in at the moment."""
+
+
+class Forbidden(LarderError):
+    """The caller is known and may see the target, but may not do this.
+
+    Args:
+        reason: a sentence for the caller, or None where GitLab says nothing more.
+    """
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "")
+        self.reason = reason
+
+
+# --- what is asked for ----------------------------------------------------------------------------------------------
+
+
+class NotFound(LarderError):
+    """The target does not exist, or the caller may not know that it does.
+
+    Args:
+        resource: the word that GitLab puts into the body ("Project", "Package"), or None for none.
+    """
+
+    def __init__(self, resource: str | None = None) -> None:
+        super().__init__(resource or "")
+        self.resource = resource
+
+
+class BlobMissing(LarderError):
+    """The store has no blob under this key.
+
+    Args:
+        key: the key that was asked for.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+# --- what was sent --------------------------------------------------------------------------------------------------
+
+
+class InvalidParameters(LarderError):
+    """Parameters are missing or malformed, told as GitLab tells them: "name is missing".
+
+    Args:
+        problems: one sentence a parameter, in the order in which the parameters are declared; never empty.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(", ".join(problems))
+        self.problems = problems
+
+
+class InvalidForm(LarderError):
+    """The body is not the multipart form that an upload must be, or one of its parts breaks a bound.
+
+    Args:
+        reason: what is wrong with it, for the person who sent it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ValidationFailed(LarderError):
+    """What was sent is well-formed, but a rule of the registry refuses it.
+
+    Args:
+        reason: the rule in words: "Name is invalid".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RecordInvalid(LarderError):
+    """A record that was to be saved breaks rules, told per attribute.
+
+    Args:
+        messages: attribute -> sentences, as GitLab's models name them: {"path": ("has already been taken",)}.
+    """
+
+    def __init__(self, messages: dict[str, tuple[str, ...]]) -> None:
+        super().__init__(str(messages))
+        self.messages = messages
+
+
+class FileNameTaken(LarderError):
+    """The package already has a file of this name with other bytes."""
+
+
+class FileTooLarge(LarderError):
+    """The file is larger than the limit.
+
+    Args:
+        limit_bytes: the largest size that is taken.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(str(limit_bytes))
+        self.limit_bytes = limit_bytes
+
+
+class DistributionRejected(LarderError):
+    """The archive is not a distribution that can be published.
+
+    Args:
+        reason: what is wrong with it, for the person who built it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UploadStalled(LarderError):
+    """The client sent nothing for too long, or took longer than an upload may take."""
+
+
+class UploadTooOld(LarderError):
+    """The upload began so long ago that the orphan sweep may already look at its blob; it must be sent again."""
+
+
+# --- what it stands on ----------------------------------------------------------------------------------------------
+
+
+class StorageFull(LarderError):
+    """The disk or the bucket takes no more bytes."""
+
+
+class BlobStoreUnavailable(LarderError):
+    """The blob store does not answer, or answers with a fault of its own."""
+
+
+class MetadataUnavailable(LarderError):
+    """The database does not answer in time."""
+
+
+class SchemaUnknown(LarderError):
+    """The database holds a schema that this version of Larder does not know.
+
+    Args:
+        found: its revision, or None when the database is empty.
+        expected: the revision of this version.
+    """
+
+    def __init__(self, found: str | None, expected: str) -> None:
+        super().__init__(f"{found} instead of {expected}")
+        self.found = found
+        self.expected = expected
+
+
+class QueueUnavailable(LarderError):
+    """Redis does not answer. Nothing is lost: the sweep enqueues again what was to be enqueued."""
+
+
+class SettingsInvalid(LarderError):
+    """A LARDER_* variable is unknown or holds a bad value.
+
+    Args:
+        problem: one line that names the variable and says what it takes.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem

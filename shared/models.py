@@ -1,0 +1,332 @@
+"""The records and words of the registry: frozen, without behaviour that needs anything else.
+
+All times are aware UTC with microseconds. All digests are lower-case hexadecimal.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from shared.names import NormalizedName
+
+NamespaceId = NewType("NamespaceId", int)
+ProjectId = NewType("ProjectId", int)
+UserId = NewType("UserId", int)
+PackageId = NewType("PackageId", int)
+PackageFileId = NewType("PackageFileId", int)
+TokenId = NewType("TokenId", int)
+BlobKey = NewType("BlobKey", str)
+
+
+class Visibility(StrEnum):
+    """Who may see a namespace or project without being its member. Source: contract, "Roles and visibility"."""
+
+    PRIVATE = "private"
+    INTERNAL = "internal"
+    PUBLIC = "public"
+
+
+class RegistryAccess(StrEnum):
+    """A project's `package_registry_access_level`."""
+
+    DISABLED = "disabled"
+    PRIVATE = "private"
+    ENABLED = "enabled"
+    PUBLIC = "public"
+
+
+class AccessLevel(IntEnum):
+    """What a member may do, as GitLab numbers it (lib/gitlab/access.rb)."""
+
+    NO_ACCESS = 0
+    MINIMAL = 5
+    GUEST = 10
+    PLANNER = 15
+    REPORTER = 20
+    DEVELOPER = 30
+    MAINTAINER = 40
+    OWNER = 50
+
+
+class NamespaceKind(StrEnum):
+    """Groups and personal namespaces share one id space."""
+
+    GROUP = "group"
+    USER = "user"
+
+
+class UserState(StrEnum):
+    """Whether a user may sign in."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+
+
+class TokenKind(StrEnum):
+    """What a secret in `access_tokens` speaks for."""
+
+    PERSONAL = "personal"
+    DEPLOY = "deploy"
+    JOB = "job"
+
+
+class PackageStatus(StrEnum):
+    """GitLab's words for the state of a package (app/models/packages/package.rb)."""
+
+    DEFAULT = "default"
+    HIDDEN = "hidden"
+    PROCESSING = "processing"
+    ERROR = "error"
+    PENDING_DESTRUCTION = "pending_destruction"
+    DEPRECATED = "deprecated"
+
+
+INSTALLABLE = frozenset({PackageStatus.DEFAULT, PackageStatus.HIDDEN, PackageStatus.DEPRECATED})
+"""Statuses of packages whose `default` files are listed on simple pages and can be downloaded."""
+
+
+class PackageFileStatus(StrEnum):
+    """GitLab's words for the state of a package file (app/models/packages/package_file.rb)."""
+
+    DEFAULT = "default"
+    PROCESSING = "processing"
+    ERROR = "error"
+    PENDING_DESTRUCTION = "pending_destruction"
+
+
+class UploadChecks(StrEnum):
+    """How closely an upload is looked at: as the public index does, or as GitLab does."""
+
+    STRICT = "strict"
+    OFF = "off"
+
+
+class CounterScope(StrEnum):
+    """What a change counter counts changes of. The instance has the id 0."""
+
+    INSTANCE = "instance"
+    NAMESPACE = "namespace"
+    PROJECT = "project"
+    USER = "user"
+
+
+# --- tenants --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A group or a personal namespace.
+
+    Args:
+        ancestor_ids: top-level namespace first, this namespace last; never empty.
+        full_path: as written; it is looked up without regard to case.
+    """
+
+    id: NamespaceId
+    kind: NamespaceKind
+    parent_id: NamespaceId | None
+    ancestor_ids: tuple[NamespaceId, ...]
+    name: str
+    path: str
+    full_path: str
+    description: str
+    visibility: Visibility
+    created_at: datetime
+
+    @property
+    def top_level_id(self) -> NamespaceId:
+        """Return the namespace whose change counter covers this one."""
+        return self.ancestor_ids[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A tenant that holds packages."""
+
+    id: ProjectId
+    namespace: Namespace
+    name: str
+    path: str
+    full_path: str
+    description: str
+    visibility: Visibility
+    registry_access: RegistryAccess
+    creator_id: UserId | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or robot with an account."""
+
+    id: UserId
+    username: str
+    name: str
+    email: str
+    state: UserState
+    is_admin: bool
+    is_external: bool
+    namespace_id: NamespaceId
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A stored secret: only its digest is kept.
+
+    Args:
+        digest: SHA-256 of the secret.
+        user_id: whose personal token it is, or who started the job; None for deploy tokens.
+        scopes: as GitLab spells them: "api", "read_api", "read_package_registry".
+        expires_at: the first instant at which it is no longer good, or None.
+    """
+
+    id: TokenId
+    kind: TokenKind
+    digest: str
+    name: str
+    user_id: UserId | None
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    created_at: datetime
+
+
+# --- who asks -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Nobody in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A user who came with a personal access token."""
+
+    user: User
+    token_id: TokenId
+    scopes: tuple[str, ...]
+
+
+Principal = Anonymous | SignedIn
+"""Who a request acts as."""
+
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One name and one version in a project.
+
+    Args:
+        name: as the first uploader spelt it.
+        version: as the first uploader spelt it.
+        canonical_version: what makes it one with other spellings (PEP 440).
+    """
+
+    id: PackageId
+    project_id: ProjectId
+    name: str
+    normalized_name: NormalizedName
+    version: str
+    canonical_version: str
+    status: PackageStatus
+    status_message: str | None
+    creator_id: UserId | None
+    created_at: datetime
+    updated_at: datetime
+    last_downloaded_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """One sdist or wheel of a package.
+
+    Args:
+        size_bytes: length of the blob.
+        sha256: taken while it was uploaded. The other digests are None until the worker has computed them.
+        attempt: which try at processing this is, from 1.
+        leased_until: until when a worker holds it; None when none does.
+    """
+
+    id: PackageFileId
+    package_id: PackageId
+    project_id: ProjectId
+    blob_key: BlobKey
+    file_name: str
+    size_bytes: int
+    md5: str | None
+    sha1: str | None
+    sha256: str
+    blake2b_256: str | None
+    requires_python: str | None
+    status: PackageFileStatus
+    status_message: str | None
+    attempt: int
+    leased_until: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The four digests of a blob."""
+
+    md5: str
+    sha1: str
+    sha256: str
+    blake2b_256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreMetadata:
+    """The METADATA or PKG-INFO of a distribution: its bytes as they are, and what the registry needs of them.
+
+    Args:
+        raw: unmodified; at most 1 MiB.
+    """
+
+    raw: bytes
+    name: str
+    version: str
+    requires_python: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedName:
+    """A line of a simple index.
+
+    Args:
+        name: the stored spelling.
+        requires_python: that of the newest version, or None.
+    """
+
+    name: str
+    normalized_name: NormalizedName
+    requires_python: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """A line of a simple page: an installable file with what its page says of it.
+
+    Args:
+        metadata_sha256: digest of the stored core metadata, or None when there is none to fetch.
+        yanked_reason: None when it is not yanked; may be empty when it is.
+    """
+
+    file_id: PackageFileId
+    package_id: PackageId
+    project_id: ProjectId
+    package_name: str
+    version: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    requires_python: str | None
+    metadata_sha256: str | None
+    yanked_reason: str | None
+    uploaded_at: datetime

@@ -1,0 +1,111 @@
+"""The port to the rows: one transaction at a time, in the words of the registry.
+
+`MetadataStore.reading()` and `.writing()` open a transaction and hand out its `Reading` or `Writing`, which group the
+calls by what they are about. Nothing of a transaction is seen before `writing()` is left without an exception.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.ports.package_rows import PackageReads, PackageWrites
+from shared.ports.tenant_rows import TenantReads, TenantWrites
+from shared.ports.token_rows import TokenReads, TokenWrites
+
+
+class Reading(Protocol):
+    """Rows as of now; on one connection that is outside a write transaction."""
+
+    @property
+    def tenants(self) -> TenantReads:
+        """Return the calls about users, groups, projects and members."""
+        ...
+
+    @property
+    def tokens(self) -> TokenReads:
+        """Return the calls about access tokens."""
+        ...
+
+    @property
+    def packages(self) -> PackageReads:
+        """Return the calls about packages and their files."""
+        ...
+
+
+class Writing(Protocol):
+    """One write transaction.
+
+    Every change of what a reader could see is noted by the store, which bumps the change counters of the touched
+    scopes last, in sorted order, in this transaction. Bookkeeping (last used, leases) bumps nothing.
+    """
+
+    @property
+    def tenants(self) -> TenantWrites:
+        """Return the calls about users, groups, projects and members."""
+        ...
+
+    @property
+    def tokens(self) -> TokenWrites:
+        """Return the calls about access tokens."""
+        ...
+
+    @property
+    def packages(self) -> PackageWrites:
+        """Return the calls about packages and their files."""
+        ...
+
+    async def audit(self, event: "AuditEvent") -> None:
+        """Write down who did what, in this transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Who did what to what.
+
+    Args:
+        action: a fixed name: "package_file.uploaded", "project.created".
+        actor: "user:7", "deploy_token:3", "worker", "system".
+        target: "project:4", "package_file:19".
+        details: fixed keys with short values; never a secret.
+    """
+
+    action: str
+    actor: str
+    target: str
+    project_id: int | None = None
+    namespace_id: int | None = None
+    token_id: int | None = None
+    details: dict[str, str | int | None] | None = None
+
+
+class MetadataStore(Protocol):
+    """SQLite or PostgreSQL."""
+
+    def reading(self) -> AbstractAsyncContextManager[Reading]:
+        """Open a read.
+
+        Raises:
+            MetadataUnavailable: the database does not answer in time.
+        """
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[Writing]:
+        """Open a write transaction: committed when the block ends, rolled back when it raises.
+
+        Keep it short: on SQLite one writer goes at a time. Await nothing but this transaction inside it.
+
+        Raises:
+            MetadataUnavailable: the database does not answer in time, or the commit failed.
+            StorageFull: the disk takes no more.
+        """
+        ...
+
+    async def check_schema(self) -> None:
+        """Return when the database answers and holds the schema of this version.
+
+        Raises:
+            SchemaUnknown: it holds another.
+            MetadataUnavailable: it does not answer.
+        """
+        ...

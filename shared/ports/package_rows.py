@@ -1,0 +1,229 @@
+"""The part of the metadata port that is about packages and their files.
+
+Rules that every implementation keeps (design: "Locks", "Leases", "A package with several files"):
+
+- Whoever adds a file, changes a status or removes an empty package locks the package row first: `find_or_add`, `lock`.
+- A status change names the status that it comes from; when the row has left it, nothing happens and the call says so.
+- Nothing ever leaves `pending_destruction`.
+- Ids never come back.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.models import (
+    BlobKey,
+    CoreMetadata,
+    Digests,
+    IndexedFile,
+    IndexedName,
+    Package,
+    PackageFile,
+    PackageFileId,
+    PackageFileStatus,
+    PackageId,
+    PackageStatus,
+    ProjectId,
+    UserId,
+)
+from shared.names import NormalizedName
+
+
+@dataclass(frozen=True, slots=True)
+class NewPackage:
+    """What identifies a package, and who brought it."""
+
+    project_id: ProjectId
+    name: str
+    normalized_name: NormalizedName
+    version: str
+    canonical_version: str
+    creator_id: UserId | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPackageFile:
+    """A file whose blob is durable and that waits for the worker.
+
+    Args:
+        form: the fields that were sent, without the file: name -> values in order; stored as JSON.
+        uploader_kind: "user", "deploy_token" or "job".
+        uploader_id: the id of that user, token or job token.
+        token_id: the access token that was used.
+    """
+
+    package_id: PackageId
+    project_id: ProjectId
+    blob_key: BlobKey
+    file_name: str
+    size_bytes: int
+    sha256: str
+    requires_python: str | None
+    form: dict[str, list[str]]
+    uploader_kind: str
+    uploader_id: int
+    token_id: int | None
+
+
+class PackageReads(Protocol):
+    """Look up packages and files."""
+
+    async def package(self, package_id: PackageId) -> Package | None:
+        """Return the package, whatever its status, or None."""
+        ...
+
+    async def file(self, file_id: PackageFileId) -> PackageFile | None:
+        """Return the file, whatever its status, or None."""
+        ...
+
+    async def form(self, file_id: PackageFileId) -> dict[str, list[str]]:
+        """Return the fields that were sent with the file; empty when it is gone."""
+        ...
+
+    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
+        """Return one line per normalized name that has an installable package, sorted by normalized name.
+
+        The spelling is that of the installable package with the lowest id; `requires_python` that of the newest
+        version's (PEP 440) file with the lowest id.
+        """
+        ...
+
+    async def page(self, project_id: ProjectId, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
+        """Return the installable files of this name by ascending package id, then file id.
+
+        None when the name has no installable package; empty when it has one whose files are all gone.
+        """
+        ...
+
+    async def installable_file(
+        self, project_id: ProjectId, *, sha256: str, file_name: str
+    ) -> PackageFile | None:
+        """Return the `default` file of an installable package with exactly this name and digest, or None.
+
+        The one of the highest package id when several match.
+        """
+        ...
+
+    async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
+        """Return the stored METADATA bytes of the file, or None when there are none."""
+        ...
+
+    async def has_blob(self, key: BlobKey) -> bool:
+        """Return whether any file row, of whatever status, names this blob."""
+        ...
+
+    async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+        """Return files in `processing` that no worker has taken yet and that wait since before then, oldest first."""
+        ...
+
+    async def lapsed(self, *, now: datetime, lease_seconds: float, limit: int) -> tuple[PackageFile, ...]:
+        """Return files in `processing` whose lease is over, oldest first.
+
+        A lease that ends more than `lease_seconds` from now is over too: some clock has jumped.
+        """
+        ...
+
+    async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+        """Return files in `pending_destruction` since before then, oldest first."""
+        ...
+
+
+class PackageWrites(PackageReads, Protocol):
+    """Change packages and files."""
+
+    async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:
+        """Return the package of that identity that is not doomed, locked, adding it in `processing` if there is none.
+
+        The name's row in `package_names` is added with the first package of a name. It is never removed once a file
+        of that name was accepted (`accept_file` notes when that was first); see `remove_package_if_empty`.
+
+        Returns:
+            The package, and whether this call added it.
+        """
+        ...
+
+    async def lock(self, package_id: PackageId) -> Package | None:
+        """Lock the package row until the transaction ends and return it as it is now, or None when it is gone."""
+        ...
+
+    async def files_named(self, package_id: PackageId, file_name: str) -> tuple[PackageFile, ...]:
+        """Return the package's files of this name that are not doomed, by ascending id."""
+        ...
+
+    async def add_file(self, new: NewPackageFile) -> PackageFile:
+        """Add a file in `processing`, attempt 1, without a lease. The package is locked.
+
+        Raises:
+            FileNameTaken: a `default` or `processing` file of this name exists.
+        """
+        ...
+
+    async def take_lease(self, file_id: PackageFileId, *, attempt: int, until: datetime) -> PackageFile | None:
+        """Take the file for this attempt: only from `processing`, at this very attempt, and with no lease on it.
+
+        Returns:
+            The file as leased, or None when it was not to be had. Bookkeeping: bumps no counter.
+        """
+        ...
+
+    async def renew_lease(self, file_id: PackageFileId, *, attempt: int, until: datetime) -> bool:
+        """Move the end of this attempt's lease; False when the file is no longer this attempt's."""
+        ...
+
+    async def next_attempt(self, file_id: PackageFileId, *, attempt: int) -> bool:
+        """Take the lease away from this attempt and make the file wait for the next; False when it moved on."""
+        ...
+
+    async def accept_file(
+        self, file_id: PackageFileId, *, attempt: int, digests: Digests, metadata: CoreMetadata | None
+    ) -> bool:
+        """Move the file `processing -> default` as the holder of this attempt's lease; the package is locked.
+
+        Stores the digests and, when given, the core metadata and its requires_python. The package goes
+        `processing | error -> default`; any other status of it stays.
+
+        Returns:
+            False when the file is no longer this attempt's; then nothing changed.
+        """
+        ...
+
+    async def refuse_file(self, file_id: PackageFileId, *, attempt: int, reason: str) -> bool:
+        """Move the file `processing -> error`, with the reason, as the holder of this attempt; the package is locked.
+
+        The package goes `processing -> error`, with the reason, when it has no file in `default` or `processing`.
+
+        Returns:
+            False when the file is no longer this attempt's; then nothing changed.
+        """
+        ...
+
+    async def doom_package(
+        self, package_id: PackageId, *, source: frozenset[PackageStatus]
+    ) -> tuple[PackageFileId, ...] | None:
+        """Move the package and all its files to `pending_destruction`; the package is locked.
+
+        Returns:
+            The ids of its files that are now doomed, ascending; None when its status was not in `source`.
+        """
+        ...
+
+    async def doom_file(self, file_id: PackageFileId, *, source: frozenset[PackageFileStatus]) -> bool:
+        """Move the file to `pending_destruction`; its package is locked. False when its status was not in `source`."""
+        ...
+
+    async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:
+        """Remove the file's row and metadata; its package is locked. False when its status is another or it is gone."""
+        ...
+
+    async def remove_package_if_empty(self, package_id: PackageId) -> bool:
+        """Remove the package's row if it has no file rows; it is locked. False when it has, or is gone.
+
+        When no file of its name was ever accepted and no other package row has the name, the name's row goes with
+        it: a refused upload leaves nothing.
+        """
+        ...
+
+    async def remove_doomed_empty_packages(self, *, limit: int) -> int:
+        """Remove packages in `pending_destruction` that have no file rows; return how many."""
+        ...

@@ -1,0 +1,240 @@
+"""The settings of a process: read once, from `LARDER_*` environment variables, and checked before anything starts.
+
+Each setting is one row of `_VARIABLES`: its variable, how it is read, and its default. README's table lists the same
+rows; a test compares the two.
+"""
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.errors import SettingsInvalid
+from shared.models import UploadChecks
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PREFIX = "LARDER_"
+_GIB = 1024**3
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator decided.
+
+    Args:
+        host: address to listen on.
+        port: TCP port to listen on; 0 takes a free one.
+        data_dir: where everything lives that no other URL places elsewhere; absolute.
+        external_url: how clients reach the registry, without a trailing slash; None: from each request's Host.
+        database_url: `sqlite:///<absolute path>` or `postgresql://...`.
+        blob_url: `file:///<absolute path>` or `s3://bucket/prefix`.
+        redis_url: None: an embedded server (only `larder serve` can start one).
+        root_token: the administrator's token; None: made at first start and kept in `root_token_file`.
+        api_processes: how many API processes `larder serve` starts.
+        max_file_size_bytes: the largest distribution that is taken.
+        upload_wait_seconds: how long an upload waits for its verdict, before the addition for its size.
+        upload_max_seconds: how long an upload may take in all.
+        forward_url: the upstream simple index for names that never existed here; None: nothing is forwarded.
+        trusted_proxies: peers whose X-Forwarded-* headers are believed.
+        auth_failures_per_minute: failed authentications that one client address may make.
+    """
+
+    host: str
+    port: int
+    data_dir: Path
+    external_url: str | None
+    database_url: str = field(repr=False)
+    blob_url: str = field(repr=False)
+    redis_url: str | None = field(repr=False)
+    root_token: str | None = field(repr=False)
+    api_processes: int
+    max_file_size_bytes: int
+    upload_wait_seconds: float
+    upload_max_seconds: float
+    forward_url: str | None
+    trusted_proxies: tuple[IpNetwork, ...]
+    auth_failures_per_minute: int
+    upload_checks: UploadChecks
+    allow_guests_to_pull: bool
+    log_format: LogFormat
+
+    @property
+    def root_token_file(self) -> Path:
+        """Return where the administrator's generated token is kept, mode 0600."""
+        return self.data_dir / "root-token"
+
+    def upload_wait_for(self, size_bytes: int) -> float:
+        """Return for how many seconds an upload of this size waits for its verdict."""
+        return min(self.upload_wait_seconds + size_bytes / (50 * 1024**2), max(self.upload_wait_seconds, 120.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """One LARDER_* variable: the field it fills, how its text is read, what holds when it is unset."""
+
+    field: str
+    read: Callable[[str], Any]
+    default: Callable[[Path], Any]
+
+
+def _text(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("takes a non-empty text")
+    return text
+
+
+def _integer(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+            raise ValueError(f"takes a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def _seconds(lowest: float, highest: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not lowest <= value <= highest:
+            raise ValueError(f"takes a number of seconds from {lowest:g} to {highest:g}")
+        return value
+
+    return read
+
+
+def _size(text: str) -> int:
+    number = text.strip()
+    factor = 1
+    for suffix, unit in (("KIB", 1024), ("MIB", 1024**2), ("GIB", _GIB), ("TIB", 1024**4)):
+        if number.upper().endswith(suffix):
+            number, factor = number[: -len(suffix)].strip(), unit
+    if not number.isascii() or not number.isdigit() or not 0 < int(number) * factor <= 1024**5:
+        raise ValueError("takes a number of bytes greater than 0, or one with KiB, MiB, GiB or TiB behind it")
+    return int(number) * factor
+
+
+def _switch(text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("takes true or false")
+    return words[text.lower()]
+
+
+def _word(words: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def read(text: str) -> StrEnum:
+        try:
+            return words(text)
+        except ValueError:
+            raise ValueError("takes one of: " + ", ".join(words)) from None
+
+    return read
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        problem = "takes a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes)
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError:
+            raise ValueError(problem) from None
+        local = parts.scheme in ("sqlite", "file", "unix")
+        if parts.scheme not in schemes or not (parts.path.startswith("/") if local else parts.hostname):
+            raise ValueError(problem)
+        return text
+
+    return read
+
+
+def _http_url(text: str) -> str:
+    url = _url("http", "https")(text)
+    parts = urlsplit(url)
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("takes a URL without credentials, query or fragment")
+    return url.rstrip("/")
+
+
+def _token(text: str) -> str:
+    if len(text) < 20 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("takes 20 or more printable ASCII characters without spaces")
+    return text
+
+
+def _networks(text: str) -> tuple[IpNetwork, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("takes addresses or networks, separated by commas: 10.0.0.0/8, 192.168.1.7") from None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_VARIABLES: Mapping[str, _Variable] = {
+    "HOST": _Variable("host", _text, lambda _: "127.0.0.1"),
+    "PORT": _Variable("port", _integer(0, 65535), lambda _: 8080),
+    "DATA_DIR": _Variable("data_dir", lambda text: Path(_text(text)).absolute(), lambda path: path),
+    "EXTERNAL_URL": _Variable("external_url", _http_url, lambda _: None),
+    "DATABASE_URL": _Variable(
+        "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
+    ),
+    "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{path}/blobs"),
+    "REDIS_URL": _Variable("redis_url", _url("redis", "rediss", "unix"), lambda _: None),
+    "ROOT_TOKEN": _Variable("root_token", _token, lambda _: None),
+    "API_PROCESSES": _Variable("api_processes", _integer(1, 256), lambda _: _processors()),
+    "MAX_FILE_SIZE": _Variable("max_file_size_bytes", _size, lambda _: 5 * _GIB),
+    "UPLOAD_WAIT_SECONDS": _Variable("upload_wait_seconds", _seconds(0, 3600), lambda _: 10.0),
+    "UPLOAD_MAX_SECONDS": _Variable("upload_max_seconds", _seconds(1, 86400), lambda _: 6 * 3600.0),
+    "FORWARD_URL": _Variable("forward_url", _http_url, lambda _: None),
+    "TRUSTED_PROXIES": _Variable("trusted_proxies", _networks, lambda _: ()),
+    "AUTH_FAILURES_PER_MINUTE": _Variable("auth_failures_per_minute", _integer(1, 1_000_000), lambda _: 600),
+    "UPLOAD_CHECKS": _Variable("upload_checks", _word(UploadChecks), lambda _: UploadChecks.STRICT),
+    "ALLOW_GUESTS_TO_PULL": _Variable("allow_guests_to_pull", _switch, lambda _: True),
+    "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
+}
+
+VARIABLE_NAMES = frozenset(PREFIX + name for name in _VARIABLES)
+"""All variables that are understood, with their prefix."""
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that these environment variables give.
+
+    Raises:
+        SettingsInvalid: a LARDER_* variable is unknown, or a value is bad. The value itself is never repeated: it
+            may be a secret.
+    """
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in VARIABLE_NAMES)
+    if unknown:
+        raise SettingsInvalid(f"{unknown[0]} is no setting of Larder; README's table lists them all")
+    values = {}
+    data_dir = Path("var").absolute()
+    for name, variable in _VARIABLES.items():
+        text = environment.get(PREFIX + name)
+        if text is None:
+            continue
+        try:
+            values[variable.field] = variable.read(text)
+        except ValueError as error:
+            raise SettingsInvalid(f"{PREFIX}{name} {error}") from None
+    data_dir = values.get("data_dir", data_dir)
+    for variable in _VARIABLES.values():
+        if variable.field not in values:
+            values[variable.field] = variable.default(data_dir)
+    return Settings(**values)

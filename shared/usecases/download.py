@@ -1,0 +1,67 @@
+"""Hand out the bytes of a file, or of its core metadata."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from shared.errors import NotFound
+from shared.models import PackageFile, ProjectId
+from shared.ports.blob_store import BlobStore, LocalBlob
+from shared.ports.metadata_store import MetadataStore
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that may be sent.
+
+    Args:
+        blob: where it is on this machine; None when it must be streamed with `OpenPackageFile.stream`.
+    """
+
+    file: PackageFile
+    blob: LocalBlob | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPackageFile:
+    """Find a file by digest and name; neither alone suffices (GitLab: PackageFinder, PackageFileFinder)."""
+
+    store: MetadataStore
+    blobs: BlobStore
+
+    async def __call__(self, project_id: ProjectId, *, sha256: str, file_name: str) -> Download:
+        """Return the installable file.
+
+        Raises:
+            NotFound: "Package": there is no such file, or it is not installable.
+            BlobMissing: its row is there and its bytes are not.
+        """
+        async with self.store.reading() as rows:
+            file = await rows.packages.installable_file(project_id, sha256=sha256, file_name=file_name)
+        if file is None:
+            raise NotFound("Package")
+        return Download(file=file, blob=await self.blobs.locate(file.blob_key))
+
+    def stream(self, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Yield `length` bytes of the file from `offset` on."""
+        return self.blobs.read(download.file.blob_key, offset=offset, length=length)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCoreMetadata:
+    """Find the METADATA that a file's `.metadata` neighbour serves (PEP 658)."""
+
+    store: MetadataStore
+
+    async def __call__(self, project_id: ProjectId, *, sha256: str, file_name: str) -> tuple[bytes, str]:
+        """Return the bytes, unmodified, and their SHA-256.
+
+        Raises:
+            NotFound: "Package": there is no such installable file, or nothing is stored for it.
+        """
+        async with self.store.reading() as rows:
+            file = await rows.packages.installable_file(project_id, sha256=sha256, file_name=file_name)
+            raw = await rows.packages.core_metadata(file.id) if file else None
+        if raw is None:
+            raise NotFound("Package")
+        return raw, hashlib.sha256(raw).hexdigest()

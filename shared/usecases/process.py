@@ -1,0 +1,179 @@
+"""Give the verdict on an uploaded file: the worker's part of an upload."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from shared.errors import BlobMissing, DistributionRejected
+from shared.models import CoreMetadata, Digests, PackageFile, PackageFileId, UploadChecks
+from shared.names import canonical_version, normalize_name
+from shared.ports.blob_store import BlobStore
+from shared.ports.inspector import DistributionInspector
+from shared.ports.job_queue import JobQueue
+from shared.ports.metadata_store import AuditEvent, MetadataStore
+from shared.usecases.digests import digest_stream
+
+log = structlog.get_logger()
+
+LEASE_SECONDS = 15.0
+"""How long a worker may be silent before its file is given to another."""
+_RENEW_SECONDS = LEASE_SECONDS / 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    digests: Digests
+    metadata: CoreMetadata | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    reason: str
+
+
+class _LeaseLostError(Exception):
+    """Another attempt has the file now; whatever this one finds out no longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPackageFile:
+    """Move a file from `processing` to `default`, or to `error` with a reason for people.
+
+    Args:
+        scratch_dir: where a blob is copied to be inspected when its store is not on this machine.
+    """
+
+    store: MetadataStore
+    blobs: BlobStore
+    queue: JobQueue
+    inspector: DistributionInspector
+    checks: UploadChecks
+    scratch_dir: Path
+
+    async def __call__(self, file_id: PackageFileId, attempt: int) -> None:
+        """Take the file's lease, look at its bytes, write the verdict, and tell those who wait.
+
+        Ends quietly when the file is gone, doomed, judged, or in other hands.
+
+        Idempotent: by file and attempt; the lease decides between two workers.
+        """
+        async with self.store.writing() as rows:
+            file = await rows.packages.take_lease(file_id, attempt=attempt, until=_lease_end())
+        if file is None:
+            return
+        verdict: _Accepted | _Refused | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                renewal = group.create_task(self._keep_lease(file))
+                verdict = await self._examine(file)
+                renewal.cancel()
+        except* _LeaseLostError:
+            log.warning("package_file.lease_lost", file_id=file_id, attempt=attempt)
+        if verdict is not None and await self._write(file, verdict):
+            await self.queue.announce(file_id)
+
+    async def _keep_lease(self, file: PackageFile) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            async with self.store.writing() as rows:
+                if not await rows.packages.renew_lease(file.id, attempt=file.attempt, until=_lease_end()):
+                    raise _LeaseLostError
+
+    async def _examine(self, file: PackageFile) -> _Accepted | _Refused:
+        async with self.store.reading() as rows:
+            package = await rows.packages.package(file.package_id)
+            form = await rows.packages.form(file.id)
+        if package is None:
+            raise _LeaseLostError
+        try:
+            digests, size_bytes = await digest_stream(self.blobs.read(file.blob_key))
+        except BlobMissing:
+            return _Refused("the stored bytes are missing")
+        if (size_bytes, digests.sha256) != (file.size_bytes, file.sha256):
+            return _Refused("the stored bytes are not those that were received")
+        for field, digest in (
+            ("md5_digest", digests.md5),
+            ("sha256_digest", digests.sha256),
+            ("blake2_256_digest", digests.blake2b_256),
+        ):
+            declared = form.get(field, [""])[0].strip().lower()
+            if declared and declared != digest:
+                return _Refused(f"{field} does not match the uploaded file")
+        is_strict = self.checks is UploadChecks.STRICT
+        try:
+            async with self._local_copy(file) as path:
+                metadata = await self.inspector.inspect(path, file_name=file.file_name)
+        except DistributionRejected as rejection:
+            return _Refused(rejection.reason) if is_strict else _Accepted(digests, None)
+        if normalize_name(metadata.name) != package.normalized_name:
+            problem = f"the metadata in {file.file_name} names {metadata.name} and not {package.name}"
+            return _Refused(problem) if is_strict else _Accepted(digests, None)
+        if canonical_version(metadata.version) != package.canonical_version:
+            problem = f"the metadata in {file.file_name} says version {metadata.version} and not {package.version}"
+            return _Refused(problem) if is_strict else _Accepted(digests, None)
+        if is_strict and not _agrees(file.requires_python, metadata.requires_python):
+            return _Refused(
+                f"requires_python {file.requires_python!r} differs from {metadata.requires_python!r} in the metadata"
+            )
+        if not is_strict and file.requires_python is not None:
+            metadata = replace(metadata, requires_python=file.requires_python)
+        return _Accepted(digests, metadata)
+
+    async def _write(self, file: PackageFile, verdict: _Accepted | _Refused) -> bool:
+        async with self.store.writing() as rows:
+            await rows.packages.lock(file.package_id)
+            reason: str | None = None
+            match verdict:
+                case _Accepted(digests=digests, metadata=metadata):
+                    action = "package_file.accepted"
+                    is_written = await rows.packages.accept_file(
+                        file.id, attempt=file.attempt, digests=digests, metadata=metadata
+                    )
+                case _Refused(reason=reason):
+                    action = "package_file.refused"
+                    is_written = await rows.packages.refuse_file(file.id, attempt=file.attempt, reason=reason)
+            if is_written:
+                await rows.audit(
+                    AuditEvent(
+                        action=action,
+                        actor="worker",
+                        target=f"package_file:{file.id}",
+                        project_id=file.project_id,
+                        details={"reason": reason} if reason else None,
+                    )
+                )
+        log.info(action, file_id=file.id, attempt=file.attempt, is_written=is_written)
+        return is_written
+
+    @asynccontextmanager
+    async def _local_copy(self, file: PackageFile) -> AsyncIterator[Path]:
+        located = await self.blobs.locate(file.blob_key)
+        if located is not None:
+            yield located.path
+            return
+        with tempfile.NamedTemporaryFile(dir=self.scratch_dir) as copy:
+            async for chunk in self.blobs.read(file.blob_key):
+                await asyncio.to_thread(copy.write, chunk)
+            await asyncio.to_thread(copy.flush)
+            yield Path(copy.name)
+
+
+def _lease_end() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
+
+
+def _agrees(declared: str | None, found: str | None) -> bool:
+    """Say whether the form's requires_python is that of the metadata; a form that says nothing agrees."""
+    if not declared or declared == found:
+        return True
+    try:
+        return SpecifierSet(declared) == SpecifierSet(found or "")
+    except InvalidSpecifier:
+        return False

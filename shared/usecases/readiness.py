@@ -1,0 +1,76 @@
+"""Tell whether the parts that a registry stands on answer."""
+
+import asyncio
+from dataclasses import dataclass
+
+from shared.errors import LarderError, SchemaUnknown
+from shared.ports.blob_store import BlobStore
+from shared.ports.job_queue import JobQueue
+from shared.ports.metadata_store import MetadataStore
+
+_PATIENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The state of one part.
+
+    Args:
+        message: what is wrong with it, without addresses or secrets; None when nothing is.
+    """
+
+    is_ok: bool
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """The state of every part."""
+
+    database: Check
+    blob_store: Check
+    redis: Check
+    worker: Check
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReadiness:
+    """Ask every part, all at once."""
+
+    store: MetadataStore
+    blobs: BlobStore
+    queue: JobQueue
+
+    async def __call__(self) -> ReadinessReport:
+        """Return the report within about two seconds; never fails."""
+        async with asyncio.TaskGroup() as group:
+            database = group.create_task(self._database())
+            blob_store = group.create_task(self._blob_store())
+            queue = group.create_task(self.queue.state())
+        state = queue.result()
+        return ReadinessReport(
+            database=database.result(),
+            blob_store=blob_store.result(),
+            redis=Check(is_ok=True) if state.reachable else Check(is_ok=False, message="does not answer"),
+            worker=Check(is_ok=True) if state.worker_seen else Check(is_ok=False, message="none was seen of late"),
+        )
+
+    async def _database(self) -> Check:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self.store.check_schema()
+        except SchemaUnknown as error:
+            return Check(
+                is_ok=False, message=f"holds schema {error.found} and not {error.expected}: run larder migrate"
+            )
+        except (LarderError, TimeoutError):
+            return Check(is_ok=False, message="does not answer")
+        return Check(is_ok=True)
+
+    async def _blob_store(self) -> Check:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self.blobs.check()
+        except (LarderError, TimeoutError) as error:
+            return Check(is_ok=False, message=type(error).__name__)
+        return Check(is_ok=True)

@@ -1,0 +1,107 @@
+"""Find what was left lying: rows whose hint was lost, leases that ran out, blobs without a row.
+
+Two sweeps at once do no harm: every change is compare-and-set, and the queue knows a job by its id.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from shared.models import PackageFile
+from shared.ports.blob_store import BlobStore
+from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
+from shared.ports.metadata_store import AuditEvent, MetadataStore
+from shared.usecases.process import LEASE_SECONDS
+
+log = structlog.get_logger()
+
+MOST_ATTEMPTS = 5
+_PATIENCE = timedelta(seconds=5)
+_ROWS_A_SWEEP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Set waiting rows in motion again; runs every few seconds in every worker."""
+
+    store: MetadataStore
+    queue: JobQueue
+
+    async def __call__(self) -> None:
+        """Enqueue what waits without a job, give lapsed files to the next attempt, remove emptied doomed packages.
+
+        Raises:
+            QueueUnavailable, MetadataUnavailable: it stopped midway; the next sweep begins anew.
+        """
+        now = datetime.now(UTC)
+        async with self.store.reading() as rows:
+            unleased = await rows.packages.unleased(created_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
+            lapsed = await rows.packages.lapsed(now=now, lease_seconds=2 * LEASE_SECONDS, limit=_ROWS_A_SWEEP)
+            doomed = await rows.packages.doomed(doomed_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
+        for file in lapsed:
+            await self._try_again(file)
+        for file in unleased:
+            await self.queue.enqueue_again(ProcessPackageFileJob(file.id, file.attempt))
+        for file in doomed:
+            await self.queue.enqueue_again(DestroyPackageFileJob(file.id))
+        async with self.store.writing() as rows:
+            await rows.packages.remove_doomed_empty_packages(limit=_ROWS_A_SWEEP)
+
+    async def _try_again(self, file: PackageFile) -> None:
+        if file.attempt >= MOST_ATTEMPTS:
+            await self._give_up(file)
+            return
+        async with self.store.writing() as rows:
+            is_waiting = await rows.packages.next_attempt(file.id, attempt=file.attempt)
+        if is_waiting:
+            log.warning("package_file.lapsed", file_id=file.id, attempt=file.attempt)
+            await self.queue.enqueue(ProcessPackageFileJob(file.id, file.attempt + 1))
+
+    async def _give_up(self, file: PackageFile) -> None:
+        reason = f"processing failed {MOST_ATTEMPTS} times"
+        async with self.store.writing() as rows:
+            await rows.packages.lock(file.package_id)
+            is_refused = await rows.packages.refuse_file(file.id, attempt=file.attempt, reason=reason)
+            if is_refused:
+                await rows.audit(
+                    AuditEvent(
+                        action="package_file.refused",
+                        actor="worker",
+                        target=f"package_file:{file.id}",
+                        project_id=file.project_id,
+                        details={"reason": reason},
+                    )
+                )
+        if is_refused:
+            log.error("package_file.given_up", file_id=file.id, attempt=file.attempt)
+            await self.queue.announce(file.id)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOrphans:
+    """Remove blobs that no row names: uploads that were cut between blob and row.
+
+    Args:
+        upload_max_seconds: no upload that began longer ago gets a row any more.
+    """
+
+    store: MetadataStore
+    blobs: BlobStore
+    upload_max_seconds: float
+
+    async def __call__(self) -> int:
+        """Walk the days that ended more than twice the longest upload ago; return how many blobs were removed.
+
+        The row is looked for right before each removal.
+        """
+        before = (datetime.now(UTC) - timedelta(seconds=2 * self.upload_max_seconds)).date()
+        removed = await self.blobs.sweep_unfinished(before=before)
+        async for key in self.blobs.keys(before=before):
+            async with self.store.reading() as rows:
+                is_known = await rows.packages.has_blob(key)
+            if not is_known:
+                await self.blobs.delete(key)
+                removed += 1
+        log.info("blobs.swept", removed=removed, before=before.isoformat())
+        return removed

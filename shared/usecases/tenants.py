@@ -1,0 +1,198 @@
+"""Add groups and projects."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.errors import Forbidden, NotFound, RecordInvalid
+from shared.models import (
+    AccessLevel,
+    Namespace,
+    NamespaceId,
+    NamespaceKind,
+    Project,
+    RegistryAccess,
+    SignedIn,
+    Visibility,
+)
+from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+
+_PATH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", re.ASCII)
+_BAD_ENDINGS = (".", ".git", ".atom")
+_BAD_PATH = (
+    "can only include non-accented letters, digits, '_', '-' and '.'. "
+    "It must not start with '-' or '.', nor end in '.', '.git' or '.atom', nor be a reserved word."
+)
+_RESERVED_TOP_LEVEL = frozenset({"-", "api", "groups", "users", "projects", "oauth", ".well-known", "admin", "help"})
+_OPENNESS = {Visibility.PRIVATE: 0, Visibility.INTERNAL: 1, Visibility.PUBLIC: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class NewGroup:
+    """A group that somebody wants.
+
+    Args:
+        parent_id: None for a top-level group.
+        visibility: None: private.
+    """
+
+    name: str
+    path: str
+    parent_id: NamespaceId | None
+    visibility: Visibility | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project that somebody wants; at least one of name and path is given.
+
+    Args:
+        namespace_id: None: the caller's personal namespace.
+        visibility: None: private.
+    """
+
+    name: str | None
+    path: str | None
+    namespace_id: NamespaceId | None
+    visibility: Visibility | None
+    description: str
+    registry_access: RegistryAccess
+
+
+@dataclass(frozen=True, slots=True)
+class CreateGroup:
+    """Add a group, whose creator becomes its owner."""
+
+    store: MetadataStore
+
+    async def __call__(self, caller: SignedIn, new: NewGroup) -> Namespace:
+        """Return the new group.
+
+        Raises:
+            NotFound: "Group": the caller sees no such parent.
+            Forbidden: the caller may not add subgroups to the parent.
+            RecordInvalid: the path is bad or taken, or the group would be more visible than its parent.
+
+        Source: lib/api/groups.rb.
+        """
+        _check_path(new.path, is_top_level=new.parent_id is None)
+        visibility = new.visibility or Visibility.PRIVATE
+        async with self.store.writing() as rows:
+            parent = None
+            if new.parent_id is not None:
+                parent = await rows.tenants.namespace(new.parent_id)
+                if parent is None or parent.kind is not NamespaceKind.GROUP:
+                    raise NotFound("Group")
+                level = await _level(rows, caller, parent)
+                if level < AccessLevel.GUEST and not _is_visible(caller, parent):
+                    raise NotFound("Group")
+                if level < AccessLevel.MAINTAINER:
+                    raise Forbidden
+                _check_openness(visibility, parent)
+            group = await rows.tenants.add_group(
+                parent=parent, name=new.name, path=new.path, description=new.description, visibility=visibility
+            )
+            await rows.tenants.add_namespace_member(group, caller.user.id, level=AccessLevel.OWNER, expires_at=None)
+            await rows.audit(
+                AuditEvent(
+                    action="group.created",
+                    actor=f"user:{caller.user.id}",
+                    target=f"group:{group.id}",
+                    namespace_id=group.id,
+                    token_id=caller.token_id,
+                    details={"full_path": group.full_path, "visibility": visibility},
+                )
+            )
+        return group
+
+
+@dataclass(frozen=True, slots=True)
+class CreateProject:
+    """Add a project."""
+
+    store: MetadataStore
+
+    async def __call__(self, caller: SignedIn, new: NewProject) -> Project:
+        """Return the new project.
+
+        Raises:
+            RecordInvalid: the namespace is none that the caller may add to, the path is bad or taken, or the project
+                would be more visible than its group.
+
+        Source: lib/api/projects.rb.
+        """
+        name = new.name or new.path or ""
+        path = new.path or re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-.") or "project"
+        _check_path(path, is_top_level=False)
+        visibility = new.visibility or Visibility.PRIVATE
+        async with self.store.writing() as rows:
+            namespace_id = new.namespace_id or caller.user.namespace_id
+            namespace = await rows.tenants.namespace(namespace_id)
+            if namespace is None or await _level(rows, caller, namespace) < AccessLevel.DEVELOPER:
+                raise RecordInvalid({"namespace": ("is not valid",)})
+            if namespace.kind is NamespaceKind.GROUP:
+                _check_openness(visibility, namespace)
+            project = await rows.tenants.add_project(
+                namespace=namespace,
+                name=name,
+                path=path,
+                description=new.description,
+                visibility=visibility,
+                registry_access=new.registry_access,
+                creator_id=caller.user.id,
+            )
+            if namespace.kind is NamespaceKind.GROUP:
+                # A creator below Maintainer would otherwise not be able to run what they just made.
+                await rows.tenants.add_project_member(
+                    project, caller.user.id, level=AccessLevel.MAINTAINER, expires_at=None
+                )
+            await rows.audit(
+                AuditEvent(
+                    action="project.created",
+                    actor=f"user:{caller.user.id}",
+                    target=f"project:{project.id}",
+                    project_id=project.id,
+                    namespace_id=namespace.id,
+                    token_id=caller.token_id,
+                    details={"full_path": project.full_path, "visibility": visibility},
+                )
+            )
+        return project
+
+
+async def _level(rows: Writing, caller: SignedIn, namespace: Namespace) -> AccessLevel:
+    if caller.user.is_admin:
+        return AccessLevel.OWNER
+    return await rows.tenants.level_in_namespace(caller.user.id, namespace, now=datetime.now(UTC))
+
+
+def _is_visible(caller: SignedIn, namespace: Namespace) -> bool:
+    match namespace.visibility:
+        case Visibility.PUBLIC:
+            return True
+        case Visibility.INTERNAL:
+            return not caller.user.is_external
+        case Visibility.PRIVATE:
+            return False
+
+
+def _check_path(path: str, *, is_top_level: bool) -> None:
+    """Refuse paths that GitLab refuses, and top-level ones that stand in the URL table.
+
+    Source: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb (namespace path).
+    """
+    is_reserved = is_top_level and path.lower() in _RESERVED_TOP_LEVEL
+    if not _PATH.fullmatch(path) or len(path) > 255 or path.lower().endswith(_BAD_ENDINGS) or is_reserved:
+        raise RecordInvalid({"path": (_BAD_PATH,)})
+
+
+def _check_openness(visibility: Visibility, parent: Namespace) -> None:
+    if _OPENNESS[visibility] > _OPENNESS[parent.visibility]:
+        raise RecordInvalid(
+            {
+                "visibility_level": (
+                    f"{visibility} is not allowed since the parent group has a {parent.visibility} visibility.",
+                )
+            }
+        )

@@ -1,0 +1,300 @@
+"""Take an uploaded file: blob, then row, then job, then the worker's verdict.
+
+The order is the transaction: a crash anywhere leaves at most a blob without a row, or a row that waits. The row is the
+truth and the queue a hint, so nothing that was acknowledged depends on Redis.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+
+from shared.blob_keys import new_blob_key, started_at
+from shared.errors import (
+    BlobStoreUnavailable,
+    FileNameTaken,
+    MetadataUnavailable,
+    NotFound,
+    QueueUnavailable,
+    StorageFull,
+    UploadTooOld,
+    ValidationFailed,
+)
+from shared.models import (
+    INSTALLABLE,
+    BlobKey,
+    PackageFile,
+    PackageFileId,
+    PackageFileStatus,
+    SignedIn,
+    UploadChecks,
+)
+from shared.names import (
+    base_name,
+    canonical_version,
+    check_package_name,
+    check_version,
+    normalize_name,
+    parse_distribution_file_name,
+    sanitize_file_name,
+)
+from shared.ports.blob_store import BlobReceipt, BlobStore, BlobWriter
+from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
+from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.usecases.admission import Visit
+
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class UploadOutcome(Enum):
+    """What an uploader is told."""
+
+    PUBLISHED = auto()
+    """The file is on its pages, on every API process."""
+    ACCEPTED = auto()
+    """The file is safe; the worker has not finished with it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """The fields of an upload, already checked for presence and shape.
+
+    Args:
+        file_name: as the client sent it.
+        requires_python: None when absent or blank.
+        sha256_digest: what the client says the content's digest is, lower-case; None when it says nothing.
+        fields: every text field as sent: name -> values in order.
+    """
+
+    name: str
+    version: str
+    file_name: str
+    requires_python: str | None
+    sha256_digest: str | None
+    fields: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A row that waits for the worker.
+
+    Args:
+        is_ours: this upload added the row; otherwise an equal one was there and is being processed.
+        added_package: this upload added the package as well.
+    """
+
+    file: PackageFile
+    is_ours: bool
+    added_package: bool
+    replaced: tuple[PackageFileId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPackageFile:
+    """Publish one file into a project.
+
+    Args:
+        upload_max_seconds: an upload that began longer ago gets no row.
+        upload_wait: size in bytes -> seconds to wait for the verdict.
+    """
+
+    store: MetadataStore
+    blobs: BlobStore
+    queue: JobQueue
+    checks: UploadChecks
+    upload_max_seconds: float
+    upload_wait: Callable[[int], float]
+
+    def open_blob(self) -> AbstractAsyncContextManager[BlobWriter]:
+        """Open the writer that takes the file's bytes while they arrive."""
+        return self.blobs.create(new_blob_key(datetime.now(UTC)))
+
+    async def __call__(self, visit: Visit, form: UploadForm, blob: BlobWriter) -> UploadOutcome:
+        """Make the file durable and known, hand it to the worker, and wait, bounded, for its verdict.
+
+        Args:
+            blob: holds all bytes of the file and is not committed yet.
+
+        Returns:
+            PUBLISHED also when the very same bytes are there under this name already.
+
+        Raises:
+            ValidationFailed: a name, the version, a digest or the archive itself breaks a rule; nothing remains.
+            FileNameTaken: the name holds other bytes; nothing remains.
+            NotFound: "Package": it was deleted while it was being processed.
+            UploadTooOld: it took so long that it must be sent again.
+            StorageFull, BlobStoreUnavailable, MetadataUnavailable: it was not taken.
+
+        Idempotent: by project, package, version, file name and content.
+        Source: lib/api/pypi_packages.rb; design, "Verdicts" and "Same file name again".
+        """
+        file_name = self._check_names(form)
+        receipt = await blob.commit()
+        try:
+            if form.sha256_digest is not None and form.sha256_digest != receipt.sha256:
+                raise ValidationFailed("sha256_digest does not match the uploaded file")
+            return await self._publish(visit, form, file_name, blob.key, receipt)
+        except (ValidationFailed, FileNameTaken, NotFound, UploadTooOld):
+            # Refused before or after its row: the row is gone or doomed, or never was.
+            await self._discard(blob.key)
+            raise
+        except StorageFull:
+            # The database could not take the row. Unlike a lost connection this is certain, but looking costs little.
+            await self._discard_unless_known(blob.key)
+            raise
+
+    def _check_names(self, form: UploadForm) -> str:
+        check_package_name(form.name)
+        check_version(form.version)
+        if self.checks is UploadChecks.OFF:
+            return sanitize_file_name(form.file_name)
+        # Not sanitized: that would turn the `!` of an epoch into something that is no distribution's name.
+        file_name = base_name(form.file_name)
+        named = parse_distribution_file_name(file_name)
+        if named.name != normalize_name(form.name):
+            raise ValidationFailed(f"File name {file_name} is not one of package {form.name}")
+        if named.canonical_version != canonical_version(form.version):
+            raise ValidationFailed(f"File name {file_name} is not one of version {form.version}")
+        return file_name
+
+    async def _publish(
+        self, visit: Visit, form: UploadForm, file_name: str, key: BlobKey, receipt: BlobReceipt
+    ) -> UploadOutcome:
+        while True:
+            admitted = await self._admit(visit, form, file_name, key, receipt)
+            if admitted is None:
+                await self._discard(key)
+                return UploadOutcome.PUBLISHED
+            verdict = await self._verdict(admitted.file)
+            if verdict is None and not admitted.is_ours:
+                continue  # The upload that we had joined was refused and removed; ours must be judged by itself.
+            if not admitted.is_ours:
+                await self._discard(key)
+            return await self._conclude(admitted, verdict)
+
+    async def _admit(
+        self, visit: Visit, form: UploadForm, file_name: str, key: BlobKey, receipt: BlobReceipt
+    ) -> _Admitted | None:
+        """Add the row, or find the equal one that is being processed; None when the file is published already."""
+        if datetime.now(UTC) - started_at(key) > timedelta(seconds=self.upload_max_seconds):
+            raise UploadTooOld
+        uploader = visit.principal
+        if not isinstance(uploader, SignedIn):
+            raise TypeError("an upload has an uploader")
+        async with self.store.writing() as rows:
+            package, added = await rows.packages.find_or_add(
+                NewPackage(
+                    project_id=visit.project.id,
+                    name=form.name,
+                    normalized_name=normalize_name(form.name),
+                    version=form.version,
+                    canonical_version=canonical_version(form.version),
+                    creator_id=uploader.user.id,
+                )
+            )
+            failed: list[PackageFileId] = []
+            for other in await rows.packages.files_named(package.id, file_name):
+                if other.status is PackageFileStatus.ERROR:
+                    failed.append(other.id)
+                elif other.sha256 != receipt.sha256:
+                    raise FileNameTaken
+                elif other.status is PackageFileStatus.DEFAULT:
+                    return None
+                else:
+                    return _Admitted(file=other, is_ours=False, added_package=False)
+            for file_id in failed:
+                await rows.packages.doom_file(file_id, source=frozenset({PackageFileStatus.ERROR}))
+            file = await rows.packages.add_file(
+                NewPackageFile(
+                    package_id=package.id,
+                    project_id=visit.project.id,
+                    blob_key=key,
+                    file_name=file_name,
+                    size_bytes=receipt.size_bytes,
+                    sha256=receipt.sha256,
+                    requires_python=form.requires_python,
+                    form=form.fields,
+                    uploader_kind="user",
+                    uploader_id=uploader.user.id,
+                    token_id=uploader.token_id,
+                )
+            )
+            await self._audit(rows, uploader, file)
+        return _Admitted(file=file, is_ours=True, added_package=added, replaced=tuple(failed))
+
+    async def _verdict(self, file: PackageFile) -> PackageFile | None:
+        """Return the file as it is when the worker has spoken or the wait is over; None when its row is gone."""
+        deadline = asyncio.get_running_loop().time() + self.upload_wait(file.size_bytes)
+        async with self.queue.watch(file.id) as watch:
+            try:
+                await self.queue.enqueue(ProcessPackageFileJob(file.id, file.attempt))
+            except QueueUnavailable:
+                return file
+            while True:
+                try:
+                    async with self.store.reading() as rows:
+                        current = await rows.packages.file(file.id)
+                        package = await rows.packages.package(file.package_id)
+                except MetadataUnavailable:
+                    return file  # The row is durable, whatever became of the connection.
+                if current is None or current.status is not PackageFileStatus.PROCESSING:
+                    is_shown = package is not None and package.status in INSTALLABLE
+                    if current and current.status is PackageFileStatus.DEFAULT and not is_shown:
+                        raise NotFound("Package")
+                    return current
+                remaining = deadline - asyncio.get_running_loop().time()
+                if remaining <= 0:
+                    return current
+                await watch.wait(timeout_seconds=min(_LOOK_AGAIN_SECONDS, remaining))
+
+    async def _conclude(self, admitted: _Admitted, verdict: PackageFile | None) -> UploadOutcome:
+        for file_id in admitted.replaced:
+            with suppress(QueueUnavailable):
+                await self.queue.enqueue(DestroyPackageFileJob(file_id))
+        if verdict is None:
+            raise NotFound("Package")
+        match verdict.status:
+            case PackageFileStatus.DEFAULT:
+                return UploadOutcome.PUBLISHED
+            case PackageFileStatus.PROCESSING:
+                return UploadOutcome.ACCEPTED
+            case PackageFileStatus.PENDING_DESTRUCTION:
+                raise NotFound("Package")
+            case PackageFileStatus.ERROR:
+                if admitted.is_ours:
+                    await self._withdraw(admitted, verdict)
+                raise ValidationFailed(verdict.status_message or "the file could not be processed")
+
+    async def _withdraw(self, admitted: _Admitted, refused: PackageFile) -> None:
+        """Take back the rows of a file that the worker refused: its uploader hears of it, so nothing needs to stay."""
+        async with self.store.writing() as rows:
+            await rows.packages.lock(refused.package_id)
+            await rows.packages.remove_file(refused.id, source=PackageFileStatus.ERROR)
+            if admitted.added_package:
+                await rows.packages.remove_package_if_empty(refused.package_id)
+
+    async def _audit(self, rows: Writing, uploader: SignedIn, file: PackageFile) -> None:
+        await rows.audit(
+            AuditEvent(
+                action="package_file.uploaded",
+                actor=f"user:{uploader.user.id}",
+                target=f"package_file:{file.id}",
+                project_id=file.project_id,
+                token_id=uploader.token_id,
+                details={"file_name": file.file_name, "sha256": file.sha256, "size_bytes": file.size_bytes},
+            )
+        )
+
+    async def _discard(self, key: BlobKey) -> None:
+        with suppress(BlobStoreUnavailable):  # The orphan sweep will have it.
+            await self.blobs.delete(key)
+
+    async def _discard_unless_known(self, key: BlobKey) -> None:
+        with suppress(MetadataUnavailable):
+            async with self.store.reading() as rows:
+                if await rows.packages.has_blob(key):
+                    return
+            await self._discard(key)
