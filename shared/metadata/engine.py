@@ -1,0 +1,241 @@
+"""Set-up of the engines: one text for SQLite and PostgreSQL from here on.
+
+SQLite has one writer connection in a process, which takes the write lock when it begins (`BEGIN IMMEDIATE`; the default
+would read first, ask for the lock later and lose updates), and a few readers, each of which sees one snapshot.
+PostgreSQL has one pool for both: writers at READ COMMITTED, with the rows locked that they decide by, and readers at
+REPEATABLE READ, so that their selects agree.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from shared.errors import MetadataUnavailable
+from shared.metadata.faults import translated_faults
+
+_SQLITE_SCHEME = "sqlite://"
+_OLDEST_SQLITE = (3, 35, 0)
+"""The first that knows RETURNING."""
+_SQLITE_READERS = 4
+_POSTGRESQL_CONNECTIONS = 5
+"""For one process, of which a machine runs one a core; a server takes a hundred as it comes."""
+_IDLE_IN_TRANSACTION_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way to connections: so many at a time, and a bounded wait for the next.
+
+    Args:
+        directory: where the SQLite database lies that is written through this door; None otherwise.
+        gate: bounds the wait; a pool's own queue can lose a connection when who waits for it is cancelled.
+    """
+
+    engine: AsyncEngine
+    directory: Path | None
+    gate: asyncio.Semaphore
+    wait_seconds: float
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction on a connection of its own; rolled back unless it was committed.
+
+        Raises:
+            MetadataUnavailable: no connection was free in time, or the database does not answer.
+            StorageFull: the disk takes no more.
+        """
+        await self._enter()
+        try:
+            async with AsyncExitStack() as stack:
+                with translated_faults(self.directory):
+                    connection = await stack.enter_async_context(self.engine.connect())
+                    await connection.begin()
+                yield connection
+        finally:
+            self.gate.release()
+
+    async def _enter(self) -> None:
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                await self.gate.acquire()
+        except TimeoutError as late:
+            raise MetadataUnavailable("no database connection became free in time") from late
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The two ways into a database."""
+
+    reader: Door
+    writer: Door
+
+
+@asynccontextmanager
+async def open_doors(url: str, *, wait_seconds: float) -> AsyncIterator[Doors]:
+    """Set up the engines for a database; nothing connects before it is needed.
+
+    Args:
+        url: `sqlite:///<absolute path>` or `postgresql://...`.
+        wait_seconds: how long a transaction may wait for a connection, and then for a lock.
+
+    Raises:
+        ValueError: the URL is neither.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        async with _open_postgresql(postgresql_url(url), wait_seconds) as doors:
+            yield doors
+    else:
+        async with _open_sqlite(path, wait_seconds) as doors:
+            yield doors
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return where the database of a `sqlite:` URL lies; None for other URLs. The path is taken as it stands, absolute.
+
+    Raises:
+        ValueError: the URL names no file.
+    """
+    if not url.startswith(_SQLITE_SCHEME):
+        return None
+    path = url.removeprefix(_SQLITE_SCHEME)
+    if not path.strip("/") or not path.startswith("/"):
+        raise ValueError("a sqlite URL is sqlite:///<absolute path>")
+    return Path("/" + path.lstrip("/"))
+
+
+def postgresql_url(url: str) -> URL:
+    """Return the URL with the driver in it.
+
+    Raises:
+        ValueError: it is not one of PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    # Neither message shows the URL: it may hold a password.
+    if parsed is None or parsed.get_backend_name() not in ("postgresql", "postgres") or not parsed.database:
+        raise ValueError("a database URL is sqlite:///<absolute path> or postgresql://user:password@host/database")
+    query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
+    return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def sqlite_engine(path: Path, *, pool_size: int, begin: str, pragmas: tuple[str, ...]) -> AsyncEngine:
+    """Return an engine whose transactions begin with `begin`, on connections that `pragmas` have prepared.
+
+    Raises:
+        MetadataUnavailable: this Python comes with a SQLite that is too old.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        raise MetadataUnavailable(f"SQLite {oldest} is needed; this Python comes with {sqlite3.sqlite_version}")
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        # None: the driver begins nothing by itself, so `begin` decides.
+        connect_args={"isolation_level": None, "timeout": 0},
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+    )
+
+    def prepare(connection: DBAPIConnection, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "begin", _beginner(begin))
+    return engine
+
+
+def postgresql_engine(
+    url: URL, *, pool_size: int, settings: dict[str, str], connect_seconds: float, statement_seconds: float
+) -> AsyncEngine:
+    """Return an engine whose sessions have these settings."""
+    return create_async_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "timeout": connect_seconds,
+            # Beyond the server's own limit: for a server that has fallen silent.
+            "command_timeout": statement_seconds + 5.0,
+            "server_settings": {"application_name": "larder", **settings},
+        },
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+    )
+
+
+def milliseconds(seconds: float) -> str:
+    """Return the time as databases take it."""
+    return str(max(1, round(seconds * 1000)))
+
+
+def _beginner(statement: str) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    return begin
+
+
+@asynccontextmanager
+async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
+    busy = f"busy_timeout={milliseconds(wait_seconds)}"
+    writer = sqlite_engine(
+        path,
+        pool_size=1,
+        begin="BEGIN IMMEDIATE",
+        # FULL: what was committed survives a power cut. Each connection has to say so for itself.
+        pragmas=(busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+    )
+    readers = sqlite_engine(path, pool_size=_SQLITE_READERS, begin="BEGIN", pragmas=(busy, "query_only=ON"))
+    async with disposed(writer), disposed(readers):
+        yield Doors(
+            reader=Door(readers, None, asyncio.Semaphore(_SQLITE_READERS), wait_seconds),
+            writer=Door(writer, path.parent, asyncio.Semaphore(1), wait_seconds),
+        )
+
+
+@asynccontextmanager
+async def _open_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[Doors]:
+    engine = postgresql_engine(
+        url,
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        settings={
+            "lock_timeout": milliseconds(wait_seconds),
+            "statement_timeout": milliseconds(2 * wait_seconds),
+            "idle_in_transaction_session_timeout": milliseconds(_IDLE_IN_TRANSACTION_SECONDS),
+        },
+        connect_seconds=wait_seconds,
+        statement_seconds=2 * wait_seconds,
+    )
+    readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    gate = asyncio.Semaphore(_POSTGRESQL_CONNECTIONS)
+    async with disposed(engine):
+        yield Doors(
+            reader=Door(readers, None, gate, wait_seconds),
+            writer=Door(engine, None, gate, wait_seconds),
+        )
+
+
+@asynccontextmanager
+async def disposed(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Close the engine's connections when the block ends."""
+    try:
+        yield
+    finally:
+        await engine.dispose()

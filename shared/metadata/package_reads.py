@@ -1,0 +1,211 @@
+"""Look-ups of packages and files in SQL."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, or_, select
+
+from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.rows import columns_of
+from shared.metadata.transaction import Transaction
+from shared.models import (
+    INSTALLABLE,
+    BlobKey,
+    IndexedFile,
+    IndexedName,
+    Package,
+    PackageFile,
+    PackageFileId,
+    PackageFileStatus,
+    PackageId,
+    ProjectId,
+)
+from shared.names import NormalizedName
+
+PACKAGE_TYPE = "pypi"
+PACKAGE_COLUMNS = columns_of(packages, Package)
+FILE_COLUMNS = columns_of(package_files, PackageFile)
+
+_IS_INSTALLABLE = packages.c.status.in_(sorted(INSTALLABLE))
+_IS_DEFAULT = package_files.c.status == PackageFileStatus.DEFAULT
+
+
+def written_out(word: str) -> ColumnElement[str]:
+    """Return the word as a literal: a partial index is used only where the query states its very terms."""
+    return literal_column(f"'{word}'")
+
+
+IS_PROCESSING = package_files.c.status == written_out(PackageFileStatus.PROCESSING)
+IS_DOOMED = package_files.c.status == written_out(PackageFileStatus.PENDING_DESTRUCTION)
+
+
+class SqlPackageReads:
+    """Implements PackageReads."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def package(self, package_id: PackageId) -> Package | None:
+        row = await self._transaction.row(select(*PACKAGE_COLUMNS).where(packages.c.id == package_id))
+        return Package(**row._asdict()) if row else None
+
+    async def file(self, file_id: PackageFileId) -> PackageFile | None:
+        row = await self._transaction.row(select(*FILE_COLUMNS).where(package_files.c.id == file_id))
+        return PackageFile(**row._asdict()) if row else None
+
+    async def form(self, file_id: PackageFileId) -> dict[str, list[str]]:
+        row = await self._transaction.row(
+            select(package_file_metadata.c.form).where(package_file_metadata.c.file_id == file_id)
+        )
+        return row.form if row else {}
+
+    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
+        rows = await self._transaction.rows(index_statement(project_id))
+        return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
+
+    async def page(self, project_id: ProjectId, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
+        rows = await self._transaction.rows(page_statement(project_id, name))
+        if not rows:
+            return None
+        return tuple(IndexedFile(**row._asdict()) for row in rows if row.file_id is not None)
+
+    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
+        row = await self._transaction.row(installable_file_statement(project_id, sha256, file_name))
+        return PackageFile(**row._asdict()) if row else None
+
+    async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
+        row = await self._transaction.row(
+            select(package_file_metadata.c.core_metadata).where(package_file_metadata.c.file_id == file_id)
+        )
+        return row.core_metadata if row else None
+
+    async def has_blob(self, key: BlobKey) -> bool:
+        row = await self._transaction.row(select(package_files.c.id).where(package_files.c.blob_key == key))
+        return row is not None
+
+    async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(unleased_statement(created_before, limit)))
+
+    async def lapsed(self, *, now: datetime, lease_seconds: float, limit: int) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(lapsed_statement(now, lease_seconds, limit)))
+
+    async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(doomed_statement(doomed_before, limit)))
+
+
+def index_statement(project_id: ProjectId) -> Select[Any]:
+    """Return one row per installable package: by normalized name, then id."""
+    first_file = (
+        select(package_files.c.requires_python)
+        .where(package_files.c.package_id == packages.c.id, _IS_DEFAULT)
+        .order_by(package_files.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(packages.c.name, packages.c.normalized_name, packages.c.version, first_file.label("requires_python"))
+        .where(packages.c.project_id == project_id, packages.c.package_type == PACKAGE_TYPE, _IS_INSTALLABLE)
+        .order_by(packages.c.normalized_name, packages.c.id)
+    )
+
+
+def page_statement(project_id: ProjectId, name: NormalizedName) -> Select[Any]:
+    """Return one row per installable file, and one without a file for an installable package that has none."""
+    is_yanked = or_(package_files.c.yanked_at.is_not(None), packages.c.yanked_at.is_not(None))
+    reason = func.coalesce(package_files.c.yanked_reason, packages.c.yanked_reason, "")
+    return (
+        select(
+            package_files.c.id.label("file_id"),
+            packages.c.id.label("package_id"),
+            packages.c.project_id,
+            packages.c.name.label("package_name"),
+            packages.c.version,
+            package_files.c.file_name,
+            package_files.c.size_bytes,
+            package_files.c.sha256,
+            package_files.c.requires_python,
+            package_file_metadata.c.core_metadata_sha256.label("metadata_sha256"),
+            case((is_yanked, reason)).label("yanked_reason"),
+            package_files.c.created_at.label("uploaded_at"),
+        )
+        .select_from(packages)
+        .outerjoin(package_files, (package_files.c.package_id == packages.c.id) & _IS_DEFAULT)
+        .outerjoin(package_file_metadata, package_file_metadata.c.file_id == package_files.c.id)
+        .where(
+            packages.c.project_id == project_id,
+            packages.c.package_type == PACKAGE_TYPE,
+            packages.c.normalized_name == name,
+            _IS_INSTALLABLE,
+        )
+        .order_by(packages.c.id, package_files.c.id)
+    )
+
+
+def installable_file_statement(project_id: ProjectId, sha256: str, file_name: str) -> Select[Any]:
+    """Return the installable file of this digest and name, the one of the highest package first."""
+    return (
+        select(*FILE_COLUMNS)
+        .join(packages, packages.c.id == package_files.c.package_id)
+        .where(
+            package_files.c.project_id == project_id,
+            package_files.c.sha256 == sha256,
+            package_files.c.file_name == file_name,
+            _IS_DEFAULT,
+            _IS_INSTALLABLE,
+        )
+        .order_by(package_files.c.package_id.desc(), package_files.c.id.desc())
+        .limit(1)
+    )
+
+
+def unleased_statement(created_before: datetime, limit: int) -> Select[Any]:
+    """Return files that wait for their first worker, oldest first."""
+    return (
+        select(*FILE_COLUMNS)
+        .where(IS_PROCESSING, package_files.c.leased_until.is_(None), package_files.c.created_at < created_before)
+        .order_by(package_files.c.created_at, package_files.c.id)
+        .limit(limit)
+    )
+
+
+def lapsed_statement(now: datetime, lease_seconds: float, limit: int) -> Select[Any]:
+    """Return files whose lease is over, or ends when no lease taken by now can end, oldest first."""
+    latest = now + timedelta(seconds=lease_seconds)
+    is_over = or_(package_files.c.leased_until <= now, package_files.c.leased_until > latest)
+    return (
+        select(*FILE_COLUMNS)
+        .where(IS_PROCESSING, package_files.c.leased_until.is_not(None), is_over)
+        .order_by(package_files.c.created_at, package_files.c.id)
+        .limit(limit)
+    )
+
+
+def doomed_statement(doomed_before: datetime, limit: int) -> Select[Any]:
+    """Return files that wait for their destruction, oldest first."""
+    return (
+        select(*FILE_COLUMNS)
+        .where(IS_DOOMED, package_files.c.doomed_at < doomed_before)
+        .order_by(package_files.c.doomed_at, package_files.c.id)
+        .limit(limit)
+    )
+
+
+def _files(rows: Sequence[Row[Any]]) -> tuple[PackageFile, ...]:
+    return tuple(PackageFile(**row._asdict()) for row in rows)
+
+
+def _indexed_name(same_name: list[Row[Any]]) -> IndexedName:
+    first = same_name[0]
+    # Parsing costs more than the query; most names of a project have one version.
+    newest = max(same_name, key=lambda row: _precedence(row.version)) if len(same_name) > 1 else first
+    return IndexedName(name=first.name, normalized_name=first.normalized_name, requires_python=newest.requires_python)
+
+
+def _precedence(version: str) -> tuple[bool, Version]:
+    try:
+        return True, Version(version)
+    except InvalidVersion:
+        return False, Version("0")

@@ -1,0 +1,289 @@
+"""Changes of packages and files in SQL.
+
+Each change of a status is one UPDATE that names the status it comes from; whether it hit a row is the answer.
+"""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, text, update
+
+from shared.errors import FileNameTaken, MetadataUnavailable
+from shared.metadata.package_leases import SqlPackageLeases, held_by
+from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
+from shared.metadata.package_tables import build_links, package_file_metadata, package_files, package_names, packages
+from shared.models import (
+    CoreMetadata,
+    CounterScope,
+    Digests,
+    Package,
+    PackageFile,
+    PackageFileId,
+    PackageFileStatus,
+    PackageId,
+    PackageStatus,
+)
+from shared.ports.package_rows import NewPackage, NewPackageFile
+
+_DOOMED_PACKAGE = written_out(PackageStatus.PENDING_DESTRUCTION)
+_IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
+_MOST_LOOKS = 20
+
+
+class SqlPackageWrites(SqlPackageLeases):
+    """Implements PackageWrites."""
+
+    async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:
+        is_it = (
+            (packages.c.project_id == new.project_id)
+            & (packages.c.package_type == PACKAGE_TYPE)
+            & (packages.c.normalized_name == new.normalized_name)
+            & (packages.c.canonical_version == new.canonical_version)
+            & (packages.c.status != _DOOMED_PACKAGE)
+        )
+        # Another transaction may add it between our look and our INSERT, or doom it before we have its lock.
+        for _ in range(_MOST_LOOKS):
+            found = await self._locked(select(*PACKAGE_COLUMNS).where(is_it))
+            if found is not None:
+                return found, False
+            added = await self._insert_package(new)
+            if added is not None:
+                return added, True
+        raise MetadataUnavailable("the package came and went too often")
+
+    async def lock(self, package_id: PackageId) -> Package | None:
+        # Who asked for a package that is gone may go on as well: ids never come back.
+        self._transaction.locked.add(package_id)
+        return await self._locked(select(*PACKAGE_COLUMNS).where(packages.c.id == package_id))
+
+    async def files_named(self, package_id: PackageId, file_name: str) -> tuple[PackageFile, ...]:
+        rows = await self._transaction.rows(
+            select(*FILE_COLUMNS)
+            .where(
+                package_files.c.package_id == package_id,
+                package_files.c.file_name == file_name,
+                package_files.c.status != PackageFileStatus.PENDING_DESTRUCTION,
+            )
+            .order_by(package_files.c.id)
+        )
+        return tuple(PackageFile(**row._asdict()) for row in rows)
+
+    async def add_file(self, new: NewPackageFile) -> PackageFile:
+        self._transaction.require_lock(new.package_id)
+        row = await self._transaction.row(
+            self._transaction.insert(package_files)
+            .values(
+                package_id=new.package_id,
+                project_id=new.project_id,
+                blob_key=new.blob_key,
+                file_name=new.file_name,
+                size_bytes=new.size_bytes,
+                sha256=new.sha256,
+                requires_python=new.requires_python,
+                status=PackageFileStatus.PROCESSING,
+                attempt=1,
+                uploader_kind=new.uploader_kind,
+                uploader_id=new.uploader_id,
+                token_id=new.token_id,
+                created_at=self._transaction.now(),
+            )
+            .on_conflict_do_nothing(
+                index_elements=["package_id", "file_name"], index_where=text("status IN ('default', 'processing')")
+            )
+            .returning(*FILE_COLUMNS)
+        )
+        if row is None:
+            raise FileNameTaken
+        file = PackageFile(**row._asdict())
+        await self._transaction.change(insert(package_file_metadata).values(file_id=file.id, form=new.form))
+        self._transaction.touch(CounterScope.PROJECT, file.project_id)
+        return file
+
+    async def accept_file(
+        self, file_id: PackageFileId, *, attempt: int, digests: Digests, metadata: CoreMetadata | None
+    ) -> bool:
+        values: dict[str, Any] = {
+            "status": PackageFileStatus.DEFAULT,
+            "status_message": None,
+            "leased_until": None,
+            "md5": digests.md5,
+            "sha1": digests.sha1,
+            "blake2b_256": digests.blake2b_256,
+            "verified_at": self._transaction.now(),
+        }
+        if metadata is not None:
+            values["requires_python"] = metadata.requires_python
+        file = await self._conclude(file_id, attempt, values)
+        if file is None:
+            return False
+        if metadata is not None:
+            await self._transaction.change(
+                update(package_file_metadata)
+                .where(package_file_metadata.c.file_id == file_id)
+                .values(core_metadata=metadata.raw, core_metadata_sha256=hashlib.sha256(metadata.raw).hexdigest())
+            )
+        await self._move_package(
+            file.package_id,
+            packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR]),
+            status=PackageStatus.DEFAULT,
+            status_message=None,
+        )
+        return True
+
+    async def refuse_file(self, file_id: PackageFileId, *, attempt: int, reason: str) -> bool:
+        values = {"status": PackageFileStatus.ERROR, "status_message": reason, "leased_until": None}
+        file = await self._conclude(file_id, attempt, values)
+        if file is None:
+            return False
+        has_hope = exists().where(
+            package_files.c.package_id == file.package_id,
+            package_files.c.status.in_([PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING]),
+        )
+        await self._move_package(
+            file.package_id,
+            (packages.c.status == PackageStatus.PROCESSING) & ~has_hope,
+            status=PackageStatus.ERROR,
+            status_message=reason,
+        )
+        return True
+
+    async def doom_package(
+        self, package_id: PackageId, *, source: frozenset[PackageStatus]
+    ) -> tuple[PackageFileId, ...] | None:
+        self._transaction.require_lock(package_id)
+        movable = sorted(source - {PackageStatus.PENDING_DESTRUCTION})
+        is_moved = await self._move_package(
+            package_id,
+            packages.c.status.in_(movable),
+            status=PackageStatus.PENDING_DESTRUCTION,
+            doomed_at=self._transaction.now(),
+        )
+        if not is_moved:
+            return None
+        await self._doom_files(
+            package_files.c.package_id == package_id, package_files.c.status != PackageFileStatus.PENDING_DESTRUCTION
+        )
+        rows = await self._transaction.rows(
+            select(package_files.c.id).where(package_files.c.package_id == package_id).order_by(package_files.c.id)
+        )
+        return tuple(PackageFileId(row.id) for row in rows)
+
+    async def doom_file(self, file_id: PackageFileId, *, source: frozenset[PackageFileStatus]) -> bool:
+        file = await self.file(file_id)
+        if file is None:
+            return False
+        self._transaction.require_lock(file.package_id)
+        movable = sorted(source - {PackageFileStatus.PENDING_DESTRUCTION})
+        if not await self._doom_files(package_files.c.id == file_id, package_files.c.status.in_(movable)):
+            return False
+        self._transaction.touch(CounterScope.PROJECT, file.project_id)
+        return True
+
+    async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:
+        file = await self.file(file_id)
+        if file is None or file.status is not source:
+            return False
+        self._transaction.require_lock(file.package_id)
+        await self._transaction.change(delete(build_links).where(build_links.c.package_file_id == file_id))
+        await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
+        await self._transaction.change(delete(package_files).where(package_files.c.id == file_id))
+        self._transaction.touch(CounterScope.PROJECT, file.project_id)
+        return True
+
+    async def remove_package_if_empty(self, package_id: PackageId) -> bool:
+        self._transaction.require_lock(package_id)
+        return await self._remove_packages([package_id]) == 1
+
+    async def remove_doomed_empty_packages(self, *, limit: int) -> int:
+        # Whoever holds one of them is about to add or remove a file; the next sweep will see what became of it.
+        rows = await self._transaction.rows(
+            select(packages.c.id)
+            .where(packages.c.status == _DOOMED_PACKAGE, _IS_EMPTY)
+            .order_by(packages.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return await self._remove_packages([row.id for row in rows])
+
+    async def _locked(self, statement: Select[Any]) -> Package | None:
+        row = await self._transaction.row(statement.with_for_update())
+        if row is None:
+            return None
+        package = Package(**row._asdict())
+        self._transaction.locked.add(package.id)
+        return package
+
+    async def _insert_package(self, new: NewPackage) -> Package | None:
+        """Add the package and, with the first of its name, the name; None when another transaction was faster."""
+        now = self._transaction.now()
+        row = await self._transaction.row(
+            self._transaction.insert(packages)
+            .values(
+                project_id=new.project_id,
+                package_type=PACKAGE_TYPE,
+                name=new.name,
+                normalized_name=new.normalized_name,
+                version=new.version,
+                canonical_version=new.canonical_version,
+                status=PackageStatus.PROCESSING,
+                creator_id=new.creator_id,
+                created_at=now,
+                updated_at=now,
+            )
+            .on_conflict_do_nothing()
+            .returning(*PACKAGE_COLUMNS)
+        )
+        if row is None:
+            return None
+        await self._transaction.change(
+            self._transaction.insert(package_names)
+            .values(project_id=new.project_id, normalized_name=new.normalized_name, status="active", first_seen_at=now)
+            .on_conflict_do_nothing()
+        )
+        package = Package(**row._asdict())
+        self._transaction.locked.add(package.id)
+        self._transaction.touch(CounterScope.PROJECT, package.project_id)
+        return package
+
+    async def _conclude(self, file_id: PackageFileId, attempt: int, values: dict[str, Any]) -> PackageFile | None:
+        """Write a verdict as the holder of the lease; None when the file is no longer this attempt's."""
+        file = await self.file(file_id)
+        if file is None:
+            return None
+        self._transaction.require_lock(file.package_id)
+        held = update(package_files).where(*held_by(file_id, attempt))
+        if await self._transaction.change(held.values(values)) == 0:
+            return None
+        self._transaction.touch(CounterScope.PROJECT, file.project_id)
+        return file
+
+    async def _move_package(self, package_id: PackageId, condition: ColumnElement[bool], **values: Any) -> bool:
+        row = await self._transaction.row(
+            update(packages)
+            .where(packages.c.id == package_id, condition)
+            .values(updated_at=self._transaction.now(), **values)
+            .returning(packages.c.project_id)
+        )
+        if row is None:
+            return False
+        self._transaction.touch(CounterScope.PROJECT, row.project_id)
+        return True
+
+    async def _doom_files(self, *conditions: ColumnElement[bool]) -> int:
+        return await self._transaction.change(
+            update(package_files)
+            .where(*conditions)
+            .values(status=PackageFileStatus.PENDING_DESTRUCTION, leased_until=None, doomed_at=self._transaction.now())
+        )
+
+    async def _remove_packages(self, package_ids: list[PackageId]) -> int:
+        """Remove those of the packages, all locked, that have no file rows."""
+        rows = await self._transaction.rows(
+            select(packages.c.id, packages.c.project_id).where(packages.c.id.in_(package_ids), _IS_EMPTY)
+        )
+        empty = [row.id for row in rows]
+        await self._transaction.change(delete(build_links).where(build_links.c.package_id.in_(empty)))
+        await self._transaction.change(delete(packages).where(packages.c.id.in_(empty)))
+        for row in rows:
+            self._transaction.touch(CounterScope.PROJECT, row.project_id)
+        return len(empty)

@@ -1,0 +1,118 @@
+"""The metadata store on SQLAlchemy Core."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, inspect, text
+
+from shared.errors import SchemaUnknown
+from shared.metadata.audit import write_audit_event
+from shared.metadata.change_counters import bump_counters, read_counters
+from shared.metadata.engine import Door, Doors, open_doors
+from shared.metadata.faults import translated_faults
+from shared.metadata.package_reads import SqlPackageReads
+from shared.metadata.package_writes import SqlPackageWrites
+from shared.metadata.schema import REVISION
+from shared.metadata.tenant_reads import SqlTenantReads
+from shared.metadata.tenant_writes import SqlTenantWrites
+from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
+from shared.metadata.transaction import Transaction
+from shared.models import CounterScope
+from shared.ports.metadata_store import AuditEvent
+
+_WAIT_SECONDS = 10.0
+
+
+class SqlReading:
+    """Implements Reading."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.tenants = SqlTenantReads(transaction)
+        self.tokens = SqlTokenReads(transaction)
+        self.packages = SqlPackageReads(transaction)
+
+    async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
+        """Return how often each scope has changed; 0 for one that never has."""
+        return await read_counters(self._transaction, scopes)
+
+
+class SqlWriting:
+    """Implements Writing."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.tenants = SqlTenantWrites(transaction)
+        self.tokens = SqlTokenWrites(transaction)
+        self.packages = SqlPackageWrites(transaction)
+
+    async def audit(self, event: AuditEvent) -> None:
+        await write_audit_event(self._transaction, event)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlMetadataStore:
+    """Implements MetadataStore.
+
+    Args:
+        now: the clock that stamps rows, in UTC.
+    """
+
+    doors: Doors
+    now: Callable[[], datetime]
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqlReading]:
+        async with self._transaction(self.doors.reader) as transaction:
+            yield SqlReading(transaction)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[SqlWriting]:
+        async with self._transaction(self.doors.writer) as transaction:
+            yield SqlWriting(transaction)
+            await bump_counters(transaction)
+            with translated_faults(transaction.directory):
+                await transaction.connection.commit()
+
+    async def check_schema(self) -> None:
+        async with self._transaction(self.doors.reader) as transaction:
+            with translated_faults(transaction.directory):
+                found = await transaction.connection.run_sync(_revision)
+        if found != REVISION:
+            raise SchemaUnknown(found, REVISION)
+
+    @asynccontextmanager
+    async def _transaction(self, door: Door) -> AsyncIterator[Transaction]:
+        async with door.transaction() as connection:
+            yield Transaction(connection, door.directory, self.now)
+
+
+@asynccontextmanager
+async def open_metadata_store(
+    url: str, *, wait_seconds: float = _WAIT_SECONDS, now: Callable[[], datetime] | None = None
+) -> AsyncIterator[SqlMetadataStore]:
+    """Open the store; nothing connects before it is needed.
+
+    Args:
+        url: `sqlite:///<absolute path>` or `postgresql://...`.
+        wait_seconds: how long a transaction may wait for a connection, and then for a lock.
+        now: the clock that stamps rows; None: the machine's.
+
+    Raises:
+        ValueError: the URL is neither.
+    """
+    async with open_doors(url, wait_seconds=wait_seconds) as doors:
+        yield SqlMetadataStore(doors=doors, now=now or _utc_now)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found

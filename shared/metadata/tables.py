@@ -1,0 +1,58 @@
+"""All tables: those of the instance as a whole, and, through the imports, those of tenants, access and packages.
+
+Whoever needs `metadata` complete (migrations, tests) takes it from here.
+"""
+
+from sqlalchemy import JSON, BigInteger, Column, Index, PrimaryKeyConstraint, Table
+
+from shared.metadata import access_tables, package_tables, tenant_tables
+from shared.metadata.schema import id_column, metadata, text_column, time_column, word_column
+from shared.metadata.types import Identifier
+from shared.models import CounterScope
+
+# Bumped in the very transaction of each change, so a reader that sees the same numbers may use what it derived before.
+change_counters = Table(
+    "change_counters",
+    metadata,
+    *word_column("scope", CounterScope),
+    Column("id", BigInteger, nullable=False),  # 0 for the instance.
+    Column("value", BigInteger, nullable=False),
+    PrimaryKeyConstraint("scope", "id"),
+)
+
+# Without foreign keys: an event outlives what it tells of.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    id_column(),
+    time_column("created_at"),
+    text_column("action"),
+    text_column("actor"),
+    text_column("target"),
+    Column("project_id", Identifier),
+    Column("namespace_id", Identifier),
+    Column("token_id", Identifier),
+    Column("details", JSON(none_as_null=True)),
+    Index(None, "project_id", "id"),
+    Index(None, "namespace_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+instance_settings = Table(
+    "instance_settings",
+    metadata,
+    text_column("name"),
+    Column("value", JSON, nullable=False),
+    time_column("updated_at"),
+    PrimaryKeyConstraint("name"),
+)
+
+__all__ = [
+    "access_tables",
+    "audit_events",
+    "change_counters",
+    "instance_settings",
+    "metadata",
+    "package_tables",
+    "tenant_tables",
+]

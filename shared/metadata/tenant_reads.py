@@ -1,0 +1,115 @@
+"""Look-ups of tenants in SQL."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, literal, or_, select, union_all
+
+from shared.metadata.rows import columns_of
+from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
+from shared.metadata.transaction import Transaction
+from shared.models import AccessLevel, Namespace, NamespaceId, Project, ProjectId, User, UserId
+
+USER_COLUMNS = columns_of(users, User)
+NAMESPACE_FIELDS = tuple(field.name for field in fields(Namespace) if field.name != "ancestor_ids")
+PROJECT_FIELDS = tuple(field.name for field in fields(Project) if field.name != "namespace")
+_NAMESPACE_PREFIX = "namespace_"
+
+
+class SqlTenantReads:
+    """Implements TenantReads."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def project(self, project_id: ProjectId) -> Project | None:
+        return await self._one_project(projects.c.id == project_id)
+
+    async def project_by_path(self, full_path: str) -> Project | None:
+        return await self._one_project(projects.c.full_path_key == full_path.lower())
+
+    async def namespace(self, namespace_id: NamespaceId) -> Namespace | None:
+        return await self._one_namespace(namespaces.c.id == namespace_id)
+
+    async def namespace_by_path(self, full_path: str) -> Namespace | None:
+        return await self._one_namespace(namespaces.c.full_path_key == full_path.lower())
+
+    async def user(self, user_id: UserId) -> User | None:
+        return await self._one_user(users.c.id == user_id)
+
+    async def user_by_username(self, username: str) -> User | None:
+        return await self._one_user(users.c.username_key == username.lower())
+
+    async def level_in_project(self, user_id: UserId, project: Project, *, now: datetime) -> AccessLevel:
+        ancestor_ids = project.namespace.ancestor_ids
+        is_member = or_(members.c.project_id == project.id, members.c.namespace_id.in_(ancestor_ids))
+        return await self._highest_level(user_id, is_member, ancestor_ids, now)
+
+    async def level_in_namespace(self, user_id: UserId, namespace: Namespace, *, now: datetime) -> AccessLevel:
+        is_member = members.c.namespace_id.in_(namespace.ancestor_ids)
+        return await self._highest_level(user_id, is_member, namespace.ancestor_ids, now)
+
+    async def _highest_level(
+        self,
+        user_id: UserId,
+        is_member: ColumnElement[bool],
+        namespace_ids: tuple[NamespaceId, ...],
+        now: datetime,
+    ) -> AccessLevel:
+        is_current = or_(members.c.expires_at.is_(None), members.c.expires_at > now)
+        as_member = select(members.c.level).where(members.c.user_id == user_id, is_member, is_current)
+        as_owner = select(literal(AccessLevel.OWNER, members.c.level.type)).where(
+            users.c.id == user_id, users.c.namespace_id.in_(namespace_ids)
+        )
+        rows = await self._transaction.rows(union_all(as_member, as_owner))
+        return max((row.level for row in rows), default=AccessLevel.NO_ACCESS)
+
+    async def _one_user(self, condition: ColumnElement[bool]) -> User | None:
+        row = await self._transaction.row(select(*USER_COLUMNS).where(condition))
+        return User(**row._asdict()) if row else None
+
+    async def _one_namespace(self, condition: ColumnElement[bool]) -> Namespace | None:
+        rows = await self._transaction.rows(
+            _with_ancestors(select(*_namespace_columns()), condition, namespaces.c.doomed_at.is_(None))
+        )
+        return _namespace(rows) if rows else None
+
+    async def _one_project(self, condition: ColumnElement[bool]) -> Project | None:
+        own = [projects.c[name] for name in PROJECT_FIELDS]
+        rows = await self._transaction.rows(
+            _with_ancestors(
+                select(*own, *_namespace_columns()).join_from(
+                    projects, namespaces, projects.c.namespace_id == namespaces.c.id
+                ),
+                condition,
+                projects.c.doomed_at.is_(None),
+            )
+        )
+        if not rows:
+            return None
+        first = rows[0]._mapping
+        return Project(namespace=_namespace(rows), **{name: first[name] for name in PROJECT_FIELDS})
+
+
+def _namespace_columns() -> list[ColumnElement[Any]]:
+    # One row comes back for each ancestor, the top-level namespace first.
+    own = [namespaces.c[name].label(_NAMESPACE_PREFIX + name) for name in NAMESPACE_FIELDS]
+    return [*own, namespace_ancestors.c.ancestor_id]
+
+
+def _with_ancestors(statement: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    return (
+        statement.join(namespace_ancestors, namespace_ancestors.c.namespace_id == namespaces.c.id)
+        .where(*conditions)
+        .order_by(namespace_ancestors.c.distance.desc())
+    )
+
+
+def _namespace(rows: Sequence[Row[Any]]) -> Namespace:
+    first = rows[0]._mapping
+    return Namespace(
+        ancestor_ids=tuple(row.ancestor_id for row in rows),
+        **{name: first[_NAMESPACE_PREFIX + name] for name in NAMESPACE_FIELDS},
+    )

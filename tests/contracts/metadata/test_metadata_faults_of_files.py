@@ -1,0 +1,147 @@
+"""SQLite files that are full, busy, missing or no databases."""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from shared.errors import MetadataUnavailable, StorageFull
+from shared.metadata.engine import sqlite_path
+from shared.metadata.migrate import migrate
+from shared.metadata.package_tables import packages
+from shared.metadata.store import SqlMetadataStore, open_metadata_store
+from shared.ports.metadata_store import AuditEvent
+from tests.contracts.metadata.sample_rows import new_package, new_project, publish, upload
+
+_HOLD_WRITE_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("ROLLBACK")
+print("released", flush=True)
+"""
+
+
+@pytest.fixture
+def engine() -> str:
+    return "sqlite"
+
+
+def file_of(url: str) -> Path:
+    path = sqlite_path(url)
+    assert path is not None
+    return path
+
+
+@asynccontextmanager
+async def write_lock_held_elsewhere(path: Path) -> AsyncIterator[Callable[[], object]]:
+    """Have another process hold the write lock; give the call that makes it let go."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HOLD_WRITE_LOCK, str(path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"held\n"
+    try:
+        yield lambda: process.stdin.write(b"\n")  # type: ignore[union-attr]  # asserted above
+    finally:
+        await process.communicate()
+
+
+async def test_a_full_disk_is_told_and_the_store_goes_on(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    large = AuditEvent(action="x" * 20_000, actor="a", target="b")
+
+    async def fill_the_disk() -> None:
+        async with store.writing() as rows:
+            await rows.packages.find_or_add(new_package(project.id))
+            for _ in range(100):
+                await rows.audit(large)
+
+    async with store.writing() as rows:
+        # The limit is the connection's; there is one for writing.
+        await rows._transaction.rows(text("PRAGMA max_page_count = 1"))
+    with pytest.raises(StorageFull):
+        await fill_the_disk()
+    async with store.reading() as reader:
+        assert await reader._transaction.rows(select(packages.c.id)) == []
+    async with store.writing() as rows:
+        await rows._transaction.rows(text("PRAGMA max_page_count = 1000000"))
+        await rows.audit(large)
+    await publish(store, project)
+
+
+async def test_a_database_that_another_process_keeps_busy_is_unavailable_until_it_lets_go(database_url: str) -> None:
+    path = file_of(database_url)
+    async with open_metadata_store(database_url, wait_seconds=0.2) as store:
+        project = await new_project(store)
+        async with write_lock_held_elsewhere(path) as release:
+            with pytest.raises(MetadataUnavailable):
+                await upload(store, project)
+            async with store.reading() as rows:
+                assert await rows.tenants.project(project.id) == project
+            release()
+        await publish(store, project)
+
+
+async def test_a_writer_waits_for_another_process_that_lets_go_in_time(database_url: str) -> None:
+    path = file_of(database_url)
+    async with open_metadata_store(database_url, wait_seconds=10) as store:
+        project = await new_project(store)
+        async with write_lock_held_elsewhere(path) as release:
+            waiting = asyncio.create_task(upload(store, project))
+            done, _ = await asyncio.wait([waiting], timeout=0.3)
+            assert not done
+            release()
+            assert (await waiting).attempt == 1
+
+
+async def test_a_database_in_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/nowhere/larder.sqlite3"
+    with pytest.raises(MetadataUnavailable):
+        await migrate(url)
+    async with open_metadata_store(url) as store:
+        with pytest.raises(MetadataUnavailable):
+            await store.check_schema()
+        with pytest.raises(MetadataUnavailable):
+            async with store.writing():
+                pass
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "larder.sqlite3"
+    path.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(MetadataUnavailable):
+        await migrate(f"sqlite:///{path}")
+    async with open_metadata_store(f"sqlite:///{path}") as store:
+        with pytest.raises(MetadataUnavailable):
+            await store.check_schema()
+
+
+async def test_writes_are_synced_logged_ahead_and_checked(database_url: str, store: SqlMetadataStore) -> None:
+    path = file_of(database_url)
+    async with store.writing() as rows:
+        pragmas = {
+            name: (await rows._transaction.rows(text(f"PRAGMA {name}")))[0][0]
+            for name in ("synchronous", "journal_mode", "foreign_keys")
+        }
+    assert pragmas == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+async def test_an_idle_store_holds_no_transaction(database_url: str, store: SqlMetadataStore) -> None:
+    path = file_of(database_url)
+    await publish(store, await new_project(store))
+    connection = sqlite3.connect(path, timeout=0)
+    # Truncating the log needs that nobody reads from it.
+    assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    connection.close()

@@ -1,0 +1,239 @@
+"""The queries that run often use indexes: asked of each engine, with rows enough to make it worth while."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, event, insert, text
+
+from shared.metadata.access_tables import access_tokens
+from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.store import SqlMetadataStore, SqlReading
+from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
+from shared.models import (
+    AccessLevel,
+    BlobKey,
+    NamespaceKind,
+    PackageFileId,
+    PackageFileStatus,
+    PackageId,
+    PackageStatus,
+    Project,
+    RegistryAccess,
+    TokenKind,
+    UserId,
+    UserState,
+    Visibility,
+)
+from shared.names import NormalizedName
+from tests.contracts.metadata.sample_rows import new_project
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+_ROWS = 2_000
+
+Query = Callable[[SqlReading, Project], Awaitable[object]]
+
+QUERIES: dict[str, Query] = {
+    "page": lambda rows, project: rows.packages.page(project.id, NormalizedName("name-7")),
+    "installable_file": lambda rows, project: rows.packages.installable_file(
+        project.id, sha256="7", file_name="7.tar.gz"
+    ),
+    "package": lambda rows, _: rows.packages.package(PackageId(7)),
+    "file": lambda rows, _: rows.packages.file(PackageFileId(7)),
+    "form": lambda rows, _: rows.packages.form(PackageFileId(7)),
+    "core_metadata": lambda rows, _: rows.packages.core_metadata(PackageFileId(7)),
+    "has_blob": lambda rows, _: rows.packages.has_blob(BlobKey("7")),
+    "unleased": lambda rows, _: rows.packages.unleased(created_before=NOW, limit=100),
+    "lapsed": lambda rows, _: rows.packages.lapsed(now=NOW, lease_seconds=30, limit=100),
+    "doomed": lambda rows, _: rows.packages.doomed(doomed_before=NOW, limit=100),
+    "by_digest": lambda rows, _: rows.tokens.by_digest("7"),
+    "of_user": lambda rows, _: rows.tokens.of_user(UserId(7), name="name-7"),
+    "project": lambda rows, project: rows.tenants.project(project.id),
+    "project_by_path": lambda rows, _: rows.tenants.project_by_path("name-7/app"),
+    "namespace_by_path": lambda rows, _: rows.tenants.namespace_by_path("name-7"),
+    "user_by_username": lambda rows, _: rows.tenants.user_by_username("name-7"),
+    "level_in_project": lambda rows, project: rows.tenants.level_in_project(UserId(7), project, now=NOW),
+}
+
+# Where the choice is not the engine's: a partial index counts only for a query that states its terms.
+INDEXES = {
+    "page": "ix_packages_name",
+    "installable_file": "ix_package_files_digest",
+    "unleased": "ix_package_files_unleased",
+    "lapsed": "ix_package_files_leased",
+    "doomed": "ix_package_files_doomed",
+    "project_by_path": "uq_projects_full_path_key",
+    "namespace_by_path": "uq_namespaces_full_path_key",
+}
+
+
+def ids_of(connection: Connection, table: str) -> list[int]:
+    return list(connection.execute(text(f"SELECT id FROM {table} ORDER BY id")).scalars())  # noqa: S608 - our tables
+
+
+def add_many_tenants(connection: Connection) -> None:
+    numbered = [f"name-{number}" for number in range(_ROWS)]
+    own = {"visibility": Visibility.PRIVATE, "description": "", "created_at": NOW}
+    connection.execute(
+        insert(namespaces),
+        [
+            {
+                **own,
+                "kind": NamespaceKind.GROUP,
+                "name": name,
+                "path": name,
+                "full_path": name,
+                "full_path_key": name,
+                "lock_pypi_package_requests_forwarding": False,
+            }
+            for name in numbered
+        ],
+    )
+    homes = ids_of(connection, "namespaces")[-_ROWS:]
+    connection.execute(
+        insert(namespace_ancestors), [{"namespace_id": home, "ancestor_id": home, "distance": 0} for home in homes]
+    )
+    connection.execute(
+        insert(projects),
+        [
+            {
+                **own,
+                "namespace_id": home,
+                "name": "app",
+                "path": "app",
+                "full_path": f"{name}/app",
+                "full_path_key": f"{name}/app",
+                "registry_access": RegistryAccess.ENABLED,
+                "job_token_scope_enabled": True,
+            }
+            for home, name in zip(homes, numbered, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(users),
+        [
+            {
+                "username": name,
+                "username_key": name,
+                "name": name,
+                "email": name,
+                "email_key": name,
+                "state": UserState.ACTIVE,
+                "is_admin": False,
+                "is_external": False,
+                "namespace_id": home,
+                "created_at": NOW,
+            }
+            for home, name in zip(homes, numbered, strict=True)
+        ],
+    )
+    people = ids_of(connection, "users")
+    connection.execute(
+        insert(members),
+        [
+            {"namespace_id": home, "user_id": person, "level": AccessLevel.GUEST, "created_at": NOW}
+            for home, person in zip(homes, people, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(access_tokens),
+        [
+            {
+                "kind": TokenKind.PERSONAL,
+                "digest": str(person),
+                "name": "laptop",
+                "user_id": person,
+                "scopes": ["api"],
+                "created_at": NOW,
+            }
+            for person in people
+        ],
+    )
+
+
+def add_many_packages(connection: Connection, project: Project) -> None:
+    """Add packages with a file each: of a hundred, one waits, one is leased, one is doomed."""
+    at = [NOW - timedelta(seconds=number) for number in range(_ROWS)]
+    connection.execute(
+        insert(packages),
+        [
+            {
+                "project_id": project.id,
+                "package_type": "pypi",
+                "name": f"name-{number}",
+                "normalized_name": f"name-{number}",
+                "version": "1",
+                "canonical_version": "1",
+                "status": PackageStatus.DEFAULT,
+                "created_at": at[number],
+                "updated_at": at[number],
+            }
+            for number in range(_ROWS)
+        ],
+    )
+    kinds: dict[int, dict[str, Any]] = {
+        1: {"status": PackageFileStatus.PROCESSING},
+        2: {"status": PackageFileStatus.PROCESSING, "leased_until": NOW},
+        3: {"status": PackageFileStatus.PENDING_DESTRUCTION, "doomed_at": NOW - timedelta(days=1)},
+    }
+    connection.execute(
+        insert(package_files),
+        [
+            {
+                "package_id": package_id,
+                "project_id": project.id,
+                "blob_key": str(number),
+                "file_name": f"{number}.tar.gz",
+                "size_bytes": 1,
+                "sha256": str(number),
+                "attempt": 1,
+                "uploader_kind": "user",
+                "uploader_id": 1,
+                "created_at": at[number],
+                "status": PackageFileStatus.DEFAULT,
+                "leased_until": None,
+                "doomed_at": None,
+                **kinds.get(number % 100, {}),
+            }
+            for number, package_id in enumerate(ids_of(connection, "packages"))
+        ],
+    )
+    connection.execute(
+        insert(package_file_metadata),
+        [{"file_id": file_id, "form": {"name": ["demo"]}} for file_id in ids_of(connection, "package_files")],
+    )
+
+
+async def plan_of(store: SqlMetadataStore, project: Project, query: Query) -> list[str]:
+    """Return the plans, line by line, of the statements that a call sends."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    async with store.reading() as rows:
+        connection = rows._transaction.connection
+        event.listen(connection.sync_connection, "before_cursor_execute", note)
+        await query(rows, project)
+        event.remove(connection.sync_connection, "before_cursor_execute", note)
+        word = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        plans = [await connection.exec_driver_sql(f"{word} {sql}", values) for sql, values in statements]
+        return [str(row[-1]).strip() for plan in plans for row in plan]
+
+
+def reads_a_whole_table(line: str) -> bool:
+    """Say whether a line of a plan does: in PostgreSQL's words, or in SQLite's."""
+    return "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line)
+
+
+async def test_queries_that_run_often_use_indexes(store: SqlMetadataStore, engine: str) -> None:
+    project = await new_project(store)
+    async with store.writing() as rows:
+        await rows._transaction.connection.run_sync(add_many_tenants)
+        await rows._transaction.connection.run_sync(add_many_packages, project)
+        if engine == "postgresql":  # which does so by itself; nobody does for SQLite.
+            await rows._transaction.change(text("ANALYZE"))
+    plans = {name: await plan_of(store, project, query) for name, query in QUERIES.items()}
+    assert all(plans.values())
+    assert {name: plan for name, plan in plans.items() if any(map(reads_a_whole_table, plan))} == {}
+    assert {name: plans[name] for name, index in INDEXES.items() if index not in " ".join(plans[name])} == {}
