@@ -1,0 +1,133 @@
+"""What readiness is told, and how Redis is named."""
+
+import time
+
+import pytest
+
+from shared.errors import SettingsInvalid
+from shared.ports.job_queue import JobQueue, QueueState
+from shared.queue.arq_queue import open_arq_queue
+from shared.queue.connection import redis_settings
+from shared.queue.serialization import job_deserializer, job_serializer
+from tests.contracts.queue.workers import redis_of
+from tests.redis_server import RedisServer, new_redis_server
+
+_LONGEST_CALL_SECONDS = 1.5
+_AWAY = QueueState(reachable=False, worker_seen=False)
+
+
+async def test_redis_without_workers_is_reachable(queue: JobQueue) -> None:
+    assert await queue.state() == QueueState(reachable=True, worker_seen=False)
+
+
+async def test_a_worker_is_seen_by_every_process_when_it_has_beaten_its_heart(
+    queue: JobQueue, other_queue: JobQueue
+) -> None:
+    await other_queue.beat("worker-1")
+
+    assert await queue.state() == QueueState(reachable=True, worker_seen=True)
+
+
+async def test_a_heartbeat_lasts_fifteen_seconds_from_the_last_one(queue: JobQueue, redis_server: RedisServer) -> None:
+    async with redis_of(redis_server) as redis:
+        await queue.beat("worker-1")
+        await redis.pexpire("larder:worker-seen", 5000)
+        await queue.beat("worker-2")
+
+        assert 14_000 < await redis.pttl("larder:worker-seen") <= 15_000
+        await redis.delete("larder:worker-seen")
+    assert await queue.state() == QueueState(reachable=True, worker_seen=False)
+
+
+async def test_a_dead_redis_is_told_at_once_and_a_new_one_is_found(queue: JobQueue, redis_server: RedisServer) -> None:
+    await queue.beat("worker-1")
+    await redis_server.kill()
+
+    began = time.monotonic()
+    assert await queue.state() == _AWAY
+    await queue.beat("worker-1")
+    assert time.monotonic() - began < _LONGEST_CALL_SECONDS
+
+    redis_server.lose_data()
+    await redis_server.start()
+    assert await queue.state() == QueueState(reachable=True, worker_seen=False)
+    await queue.beat("worker-1")
+    assert await queue.state() == QueueState(reachable=True, worker_seen=True)
+
+
+async def test_a_redis_that_hangs_is_away(queue: JobQueue, redis_server: RedisServer) -> None:
+    redis_server.freeze()
+
+    began = time.monotonic()
+    assert await queue.state() == _AWAY
+    assert time.monotonic() - began < _LONGEST_CALL_SECONDS
+
+    redis_server.thaw()
+    assert (await queue.state()).reachable
+
+
+async def test_a_redis_that_never_was_is_away() -> None:
+    async with new_redis_server() as server, open_arq_queue(server.url) as queue:
+        assert await queue.state() == _AWAY
+        await queue.beat("worker-1")
+
+
+async def test_a_wrong_password_is_away_and_is_not_told(
+    redis_server: RedisServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_arq_queue(f"{redis_server.url}?password=hunter22&username=nobody") as queue:
+        assert await queue.state() == _AWAY
+
+    told = capsys.readouterr()
+    assert "hunter22" not in told.out + told.err + caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://:hunter22@localhost",
+        "unix://",
+        "redis://:hun/ter22@localhost",
+        "redis://localhost:port",
+        "redis://localhost?db=x",
+        "redis://localhost?no_such_option=hunter22",
+    ],
+)
+async def test_a_url_that_is_not_that_of_a_redis_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        async with open_arq_queue(url):
+            pass
+
+    assert "LARDER_REDIS_URL" in caught.value.problem
+    assert "hunter22" not in caught.value.problem
+    assert "ter22" not in caught.value.problem
+
+
+def test_settings_for_arq_are_those_of_the_url() -> None:
+    tcp = redis_settings("redis://user:p%40ss@redis.example:6380/3")
+    secure = redis_settings("rediss://redis.example?ssl_ca_certs=/etc/ca.pem")
+    unix = redis_settings("unix:///run/a%20b/redis.sock?db=2")
+
+    assert (tcp.host, tcp.port, tcp.database, tcp.ssl) == ("redis.example", 6380, 3, False)
+    assert (tcp.username, tcp.password, tcp.unix_socket_path) == ("user", "p@ss", None)
+    assert (secure.host, secure.port, secure.ssl) == ("redis.example", 6379, True)
+    assert (secure.ssl_ca_certs, secure.ssl_check_hostname) == ("/etc/ca.pem", True)
+    assert (unix.unix_socket_path, unix.database) == ("/run/a b/redis.sock", 2)
+
+
+def test_a_job_survives_serialization() -> None:
+    job: dict[str, object] = {"t": None, "f": "process_package_file", "a": [7, 2], "k": {}, "et": 1}
+
+    assert job_deserializer(job_serializer(job)) == job
+
+
+def test_an_exception_in_a_result_is_written_as_text() -> None:
+    assert job_deserializer(job_serializer({"r": KeyError("x")})) == {"r": "KeyError('x')"}
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"\x80\x04N.", b"{"])
+def test_what_is_not_a_json_object_is_no_job(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        job_deserializer(raw)

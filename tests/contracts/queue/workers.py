@@ -1,0 +1,86 @@
+"""A real arq worker, and patience."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis, create_pool
+from arq.worker import Worker, func
+
+from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, redis_settings
+from shared.queue.serialization import job_deserializer, job_serializer
+from tests.redis_server import RedisServer
+
+PATIENCE_SECONDS = 10.0
+_POLL_SECONDS = 0.01
+
+
+class Desk:
+    """What a worker's jobs do: they note their arguments, and wait for leave where the test wants them to."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+
+    async def process(self, ctx: dict[str, Any], file_id: int, attempt: int) -> None:
+        """Take `process_package_file`."""
+        await self._note(ctx, "process", file_id, attempt)
+
+    async def destroy(self, ctx: dict[str, Any], file_id: int) -> None:
+        """Take `destroy_package_file`."""
+        await self._note(ctx, "destroy", file_id)
+
+    async def _note(self, ctx: dict[str, Any], *what: object) -> None:
+        self.begun.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.may_end.wait()
+        self.done.append((ctx["job_id"], *what))
+
+
+@asynccontextmanager
+async def redis_of(server: RedisServer) -> AsyncIterator[ArqRedis]:
+    """Connect as arq itself does."""
+    redis = await create_pool(
+        redis_settings(server.url),
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+        default_queue_name=QUEUE_NAME,
+    )
+    try:
+        yield redis
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def work_off(server: RedisServer, desk: Desk) -> None:
+    """Let a worker take all jobs that are queued."""
+    async with redis_of(server) as redis:
+        worker = Worker(
+            functions=[func(desk.process, name=PROCESS_FUNCTION), func(desk.destroy, name=DESTROY_FUNCTION)],
+            queue_name=QUEUE_NAME,
+            redis_pool=redis,
+            burst=True,
+            handle_signals=False,
+            max_jobs=1,  # A worker that is busy leaves other jobs, and its own one enqueued again, to others.
+            poll_delay=0.01,
+            keep_result=0,
+            job_serializer=job_serializer,
+            job_deserializer=job_deserializer,
+        )
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await worker.async_run()
+        assert worker.jobs_failed == 0
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return when it holds; fail when it does not within ten seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not await holds():
+        if time.monotonic() > deadline:
+            pytest.fail("it does not come true")
+        await asyncio.sleep(_POLL_SECONDS)
