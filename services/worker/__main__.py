@@ -1,0 +1,73 @@
+"""Run a worker until it is told to stop: jobs, sweeps and heartbeat in one process."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+import structlog
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from services.worker.inspection import DistributionInspector
+from services.worker.sweeping import keep_beating, keep_sweeping
+from services.worker.worker import DRAIN_SECONDS, create_worker
+from shared.backends import open_backends
+from shared.errors import QueueUnavailable
+from shared.settings import Settings
+from shared.usecases.sweep import Sweep, SweepOrphans
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then finish what was begun, bounded, and return.
+
+    Raises:
+        QueueUnavailable: Redis went away. A new process connects anew, so whoever runs this one restarts it.
+    """
+    worker_id = f"{socket.gethostname()}:{os.getpid()}"
+    async with open_backends(settings) as backends, DistributionInspector() as inspector:
+        worker = create_worker(settings, backends, inspector, handles_signals=True)
+        sweep = Sweep(store=backends.store, queue=backends.queue)
+        orphans = SweepOrphans(
+            store=backends.store, blobs=backends.blobs, upload_max_seconds=settings.upload_max_seconds
+        )
+        async with asyncio.TaskGroup() as group:
+            sweeping = group.create_task(keep_sweeping(sweep, orphans))
+            beating = group.create_task(keep_beating(backends.queue, worker_id))
+            log.info("worker.started", worker_id=worker_id)
+            try:
+                await _run(worker)
+            finally:
+                sweeping.cancel()
+                beating.cancel()
+    log.info("worker.stopped", worker_id=worker_id)
+
+
+async def _run(worker: Worker) -> None:
+    """Run jobs until a signal ends that, or Redis does, and close the worker's connection."""
+    try:
+        await worker.async_run()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Otherwise arq has cancelled its own main task: that is how it ends after a signal, drained.
+    except (RedisError, OSError) as error:
+        raise QueueUnavailable from error
+    finally:
+        await _close(worker)
+
+
+async def _close(worker: Worker) -> None:
+    """Wait, bounded, for the running jobs, and close the connection.
+
+    Where Redis is gone, arq cannot note that a job is done; its row says so all the same.
+    """
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await worker.close()
+    for job in worker.tasks.values():
+        job.cancel()
+    await asyncio.gather(*worker.tasks.values(), return_exceptions=True)

@@ -1,0 +1,42 @@
+"""The loops that run beside the jobs in every worker: the sweep, the orphan sweep, and the worker's heartbeat."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from shared.errors import LarderError
+from shared.ports.job_queue import JobQueue
+from shared.usecases.sweep import Sweep, SweepOrphans
+
+log = structlog.get_logger()
+
+_SWEEP_SECONDS = 3.0
+_ORPHANS_SECONDS = 6 * 3600.0
+_BEAT_SECONDS = 4.0
+
+
+async def keep_sweeping(sweep: Sweep, orphans: SweepOrphans) -> None:
+    """Sweep until cancelled; a sweep that fails is logged and the next one begins anew."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_every(_SWEEP_SECONDS, "sweep", sweep))
+        group.create_task(_every(_ORPHANS_SECONDS, "orphans", orphans))
+
+
+async def keep_beating(queue: JobQueue, worker_id: str) -> None:
+    """Show until cancelled that this worker lives."""
+    while True:
+        await queue.beat(worker_id)
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
+async def _every(seconds: float, name: str, action: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await action()
+        except LarderError as error:
+            # Redis or the database is away: worth a line, not a stack.
+            log.warning("sweep.postponed", sweep=name, error=type(error).__name__)
+        except Exception:
+            log.exception("sweep.failed", sweep=name)
+        await asyncio.sleep(seconds)

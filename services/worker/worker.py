@@ -1,0 +1,60 @@
+"""Put the worker together: arq with this registry's jobs."""
+
+from pathlib import Path
+
+from arq.worker import Worker, func
+
+from services.worker.inspection import DistributionInspector
+from services.worker.jobs import CONTEXT_KEY, JobContext, destroy_package_file, process_package_file
+from shared.backends import Backends, queue_connection
+from shared.settings import Settings
+from shared.usecases.destroy import DestroyPackageFile
+from shared.usecases.process import ProcessPackageFile
+
+_POLL_SECONDS = 0.02
+"""arq looks for jobs this often; a person waits for it after each upload."""
+_PROCESS_SECONDS = 3600
+"""No file takes this long; a job that hangs must end all the same. Its lease tells much sooner that it died."""
+_DESTROY_SECONDS = 300
+_JOBS_AT_ONCE = 10
+DRAIN_SECONDS = 25
+"""For how long a stopping worker finishes what it has begun."""
+
+
+def create_worker(
+    settings: Settings, backends: Backends, inspector: DistributionInspector, *, handles_signals: bool
+) -> Worker:
+    """Return a worker that is ready to run; it opens its own connection to Redis when it does.
+
+    Args:
+        handles_signals: SIGTERM and SIGINT drain it and end its run.
+    """
+    jobs = JobContext(
+        process=ProcessPackageFile(
+            store=backends.store,
+            blobs=backends.blobs,
+            queue=backends.queue,
+            inspector=inspector,
+            checks=settings.upload_checks,
+            scratch_dir=Path(settings.data_dir),
+        ),
+        destroy=DestroyPackageFile(store=backends.store, blobs=backends.blobs),
+    )
+    connection = queue_connection(settings)
+    return Worker(
+        functions=[
+            func(process_package_file, name="process_package_file", timeout=_PROCESS_SECONDS),
+            func(destroy_package_file, name="destroy_package_file", timeout=_DESTROY_SECONDS),
+        ],
+        redis_settings=connection.redis_settings,
+        queue_name=connection.queue_name,
+        job_serializer=connection.serialize,
+        job_deserializer=connection.deserialize,
+        # A result that is kept blocks its job id, and nobody reads results: verdicts stand in rows.
+        keep_result=0,
+        max_jobs=_JOBS_AT_ONCE,
+        poll_delay=_POLL_SECONDS,
+        handle_signals=handles_signals,
+        job_completion_wait=DRAIN_SECONDS,
+        ctx={CONTEXT_KEY: jobs},
+    )

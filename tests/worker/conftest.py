@@ -1,0 +1,101 @@
+"""A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from services.worker.inspection import DistributionInspector
+
+from shared.access import PullRules
+from shared.backends import Backends, migrate_database, open_backends
+from shared.credentials import BasicPair, Credentials
+from shared.models import PackageFile, UploadChecks
+from shared.settings import Settings, read_settings
+from shared.usecases.admission import Admission, Visit
+from shared.usecases.bootstrap import Bootstrap
+from shared.usecases.process import ProcessPackageFile
+from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
+from tests.redis_server import RedisServer, redis_server
+
+__all__ = ["redis_server"]
+
+_TOKEN = "glpat-a-token-of-the-tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Open backends, and somebody who may publish."""
+
+    settings: Settings
+    backends: Backends
+    visit: Visit
+    inspector: DistributionInspector
+
+    async def upload(
+        self,
+        content: bytes,
+        *,
+        file_name: str,
+        name: str = "pkg",
+        version: str = "1.0",
+        requires_python: str | None = None,
+        checks: UploadChecks = UploadChecks.STRICT,
+        wait_seconds: float = 0.0,
+        **fields: str,
+    ) -> UploadOutcome:
+        """Upload as the API does; by default without waiting for the verdict."""
+        upload = UploadPackageFile(
+            store=self.backends.store,
+            blobs=self.backends.blobs,
+            queue=self.backends.queue,
+            checks=checks,
+            upload_max_seconds=3600,
+            upload_wait=lambda _: wait_seconds,
+        )
+        form = UploadForm(
+            name=name,
+            version=version,
+            file_name=file_name,
+            requires_python=requires_python,
+            sha256_digest=fields.get("sha256_digest"),
+            fields={key: [value] for key, value in fields.items()},
+        )
+        async with upload.open_blob() as blob:
+            await blob.write(content)
+            return await upload(self.visit, form, blob)
+
+    def process(self, checks: UploadChecks = UploadChecks.STRICT) -> ProcessPackageFile:
+        """Return the worker's use case."""
+        return ProcessPackageFile(
+            store=self.backends.store,
+            blobs=self.backends.blobs,
+            queue=self.backends.queue,
+            inspector=self.inspector,
+            checks=checks,
+            scratch_dir=self.settings.data_dir,
+        )
+
+    async def file(self, file_id: int = 1) -> PackageFile | None:
+        """Return a file row."""
+        async with self.backends.store.reading() as rows:
+            return await rows.packages.file(file_id)  # type: ignore[arg-type]  # an id is an id
+
+    def blobs_on_disk(self) -> list[Path]:
+        """Return every file below the blob directory."""
+        root = self.settings.data_dir / "blobs"
+        return [path for path in root.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
+    """Open a registry of the test's own."""
+    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url})
+    await migrate_database(settings)
+    async with open_backends(settings) as backends, DistributionInspector() as inspector:
+        project = await Bootstrap(backends.store)(_TOKEN)
+        admission = Admission(backends.store, PullRules(guests_may_pull=True, anyone_may_pull=True))
+        visit = await admission.to_push(
+            project.project_id, Credentials(basic=BasicPair("root", _TOKEN)), accepted=("api",)
+        )
+        yield Registry(settings=settings, backends=backends, visit=visit, inspector=inspector)
