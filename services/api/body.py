@@ -1,0 +1,89 @@
+"""Take a request's body off the wire: only when it is wanted, never without a limit of time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
+
+from services.api.problems import BodyTooLarge, ExpectationFailed
+from shared.errors import InvalidForm, UploadStalled
+
+IDLE_SECONDS = 30.0
+"""How long a client may send nothing while its body is awaited."""
+MAX_PARAMETERS_BYTES = 1024 * 1024
+"""How large a body that is no upload may be."""
+
+
+async def hold_continue(request: web.Request) -> None:
+    """Answer nothing yet to `Expect: 100-continue`: whether the body is wanted turns out later.
+
+    This stands in for aiohttp's own handler, which invites the body before anybody has looked at the request.
+    """
+
+
+def check_expectation(request: web.Request) -> None:
+    """Refuse expectations that nobody here can meet.
+
+    Raises:
+        ExpectationFailed: `Expect` is there and is not `100-continue`.
+    """
+    expected = request.headers.get(hdrs.EXPECT)
+    if expected is not None and expected.lower() != "100-continue":
+        raise ExpectationFailed
+
+
+def has_unread_body(request: web.Request) -> bool:
+    """Say whether the client still sends, or waits to send, something that nobody will look at."""
+    return request.body_exists and not request.content.at_eof()
+
+
+async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncIterator[bytes]:
+    """Invite the body if the client waits for that, and yield it in the chunks in which it arrives.
+
+    Args:
+        max_seconds: how long it may take in all, the time that the consumer takes included.
+
+    Raises:
+        UploadStalled: nothing came for 30 seconds, or it took too long.
+        InvalidForm: the body is broken off, or its transfer coding is malformed.
+    """
+    await _invite(request)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + max_seconds
+    while True:
+        try:
+            async with asyncio.timeout(min(IDLE_SECONDS, deadline - clock())):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            raise UploadStalled from None
+        except (web.RequestPayloadError, OSError, RuntimeError) as error:
+            # aiohttp tells a lost connection by any of these, depending on who notices first.
+            raise InvalidForm("the body is broken off or malformed") from error
+        if not chunk:
+            return
+        yield chunk
+
+
+async def read_small(request: web.Request) -> bytes:
+    """Return a body that is not an upload, whole.
+
+    Raises:
+        BodyTooLarge: it is over 1 MiB. What `read_chunks` raises.
+    """
+    if (request.content_length or 0) > MAX_PARAMETERS_BYTES:
+        raise BodyTooLarge
+    body = bytearray()
+    async for chunk in read_chunks(request, max_seconds=2 * IDLE_SECONDS):
+        body += chunk
+        if len(body) > MAX_PARAMETERS_BYTES:
+            raise BodyTooLarge
+    return bytes(body)
+
+
+async def _invite(request: web.Request) -> None:
+    if hdrs.EXPECT not in request.headers or request.version < HttpVersion11:
+        return
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # The answer itself has not begun by this; aiohttp's own handler does the same.
+    request.writer.output_size = 0

@@ -1,0 +1,93 @@
+"""Who may pass to a route's handler. No route is without one of these; they run before the body is read."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from services.api.credentials import read_credentials
+from services.api.keys import PRINCIPAL, USE_CASES, VISIT
+from shared.credentials import Door
+from shared.usecases.admission import Admission, ProjectRef, Visit, parse_project_ref
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A check at the door.
+
+    Args:
+        door: which credentials count, and how a 401 is told; None where nobody is asked for any.
+        admit: lets the request pass, noting PRINCIPAL and VISIT on it, or raises a domain error.
+    """
+
+    door: Door | None
+    admit: Callable[[web.Request], Awaitable[None]]
+
+
+async def _nothing(request: web.Request) -> None:
+    pass
+
+
+async def _signed_in(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).signed_in(
+        read_credentials(request), door=Door.CONTROL, accepted=_scopes(request)
+    )
+
+
+async def _signed_in_to_learn_who(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).signed_in(
+        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "read_user")
+    )
+
+
+async def _may_pull(request: web.Request) -> None:
+    _note(
+        request,
+        await _admission(request).to_pull(_project(request), read_credentials(request), accepted=_scopes(request)),
+    )
+
+
+async def _may_push(request: web.Request) -> None:
+    _note(
+        request,
+        await _admission(request).to_push(_project(request), read_credentials(request), accepted=_scopes(request)),
+    )
+
+
+async def _may_see_project(request: web.Request) -> None:
+    _note(
+        request,
+        await _admission(request).to_project(_project(request), read_credentials(request), accepted=_scopes(request)),
+    )
+
+
+open_to_all = Guard(None, _nothing)
+"""Anybody; nobody is asked who they are."""
+signed_in = Guard(Door.CONTROL, _signed_in)
+"""Users with a personal access token; notes PRINCIPAL, a SignedIn."""
+signed_in_to_learn_who = Guard(Door.CONTROL, _signed_in_to_learn_who)
+"""As `signed_in`; a token that can only tell who its user is suffices."""
+may_pull = Guard(Door.PYPI, _may_pull)
+"""Readers of the packages of the project in the URL; notes VISIT."""
+may_push = Guard(Door.PYPI, _may_push)
+"""Publishers to the project in the URL; notes VISIT."""
+may_see_project = Guard(Door.CONTROL, _may_see_project)
+"""Those for whom the project in the URL exists; notes VISIT."""
+
+
+def _admission(request: web.Request) -> Admission:
+    return request.app[USE_CASES].admission
+
+
+def _project(request: web.Request) -> ProjectRef | None:
+    return parse_project_ref(request.match_info["project"])
+
+
+def _note(request: web.Request, visit: Visit) -> None:
+    request[VISIT] = visit
+    request[PRINCIPAL] = visit.principal
+
+
+def _scopes(request: web.Request) -> tuple[str, ...]:
+    """Return the scopes of which a token needs one, as GitLab names them (lib/api/api.rb)."""
+    return ("api", "read_api") if request.method in (hdrs.METH_GET, hdrs.METH_HEAD) else ("api",)

@@ -1,0 +1,35 @@
+"""Rest-of-path parameters, made safe."""
+
+import re
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from shared.errors import InvalidParameters
+
+_TRAVERSAL = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def file_path(request: web.Request, key: str, *, told_as: str) -> str:
+    """Return a parameter that takes the rest of the path, without the slash that the URL may end with.
+
+    Args:
+        told_as: what GitLab calls the parameter.
+
+    Raises:
+        InvalidParameters: it is absolute, climbs, or has control characters.
+
+    Source: lib/api/validations/validators/file_path.rb, lib/gitlab/path_traversal.rb (which decodes once more).
+    """
+    text = request.match_info[key].removesuffix("/")
+    decoded = unquote(text)
+    if (
+        not text
+        or text.startswith("/")
+        or _TRAVERSAL.search(text)
+        or _TRAVERSAL.search(decoded)
+        or _CONTROL.search(decoded)
+    ):
+        raise InvalidParameters(f"{told_as} should be a valid file path")
+    return text

@@ -1,0 +1,63 @@
+"""The simple index of a project, and the simple page of a name in it."""
+
+from aiohttp import hdrs, web
+
+from services.api.handlers.paths import file_path
+from services.api.keys import USE_CASES, VISIT
+from services.api.negotiation import SimpleFormat, choose_format
+from services.api.origin import external_url
+from services.api.presenters import simple_html, simple_json
+from services.api.presenters.links import Links
+from services.api.presenters.text_response import revalidated_response
+from shared.names import normalize_name
+
+
+async def index(request: web.Request) -> web.StreamResponse:
+    """List the names that the project has.
+
+    Source: PEP 503, PEP 691; contract, PyPI E1.
+    """
+    project = request[VISIT].project
+    wanted = _format(request)
+    names = await request.app[USE_CASES].list_package_names(project.id)
+    match wanted:
+        case SimpleFormat.JSON:
+            body = simple_json.render_index(names)
+        case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
+            body = simple_html.render_index(project.name, names, project.id, Links(external_url(request)))
+    return revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    """List the files of a name; another spelling of it is sent on to the normalized one.
+
+    Source: PEP 503, PEP 691; contract, PyPI E2.
+    """
+    project = request[VISIT].project
+    spelling = file_path(request, "package_name", told_as="package_name")
+    wanted = _format(request)
+    name = normalize_name(spelling)
+    links = Links(external_url(request))
+    if name != spelling:
+        return _redirect(request, f"{links.simple_page(project.id, name)}/")
+    files = await request.app[USE_CASES].list_package_files(project.id, name)
+    match wanted:
+        case SimpleFormat.JSON:
+            body = simple_json.render_page(name, files, links)
+        case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
+            body = simple_html.render_page(files[0].package_name if files else name, files, links)
+    return revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+
+
+def _format(request: web.Request) -> SimpleFormat:
+    return choose_format(request.headers.getall(hdrs.ACCEPT, []), requested=request.query.get("format"))
+
+
+def _redirect(request: web.Request, url: str) -> web.Response:
+    query = request.rel_url.raw_query_string
+    location = f"{url}?{query}" if query else url
+    return web.Response(
+        status=302,
+        text=f"This resource is at {url}\n",
+        headers={hdrs.LOCATION: location, hdrs.CACHE_CONTROL: "private, no-cache"},
+    )

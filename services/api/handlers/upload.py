@@ -1,0 +1,34 @@
+"""Take an upload."""
+
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+
+from aiohttp import web
+
+from services.api.keys import SETTINGS, USE_CASES, VISIT
+from services.api.multipart import FormLimits, read_form
+from services.api.presenters.json_response import json_response
+from services.api.schemas.upload import read_upload
+from shared.usecases.upload import UploadOutcome
+
+_STATUS = {UploadOutcome.PUBLISHED: HTTPStatus.CREATED, UploadOutcome.ACCEPTED: HTTPStatus.ACCEPTED}
+
+
+async def upload(request: web.Request) -> web.StreamResponse:
+    """Publish the file of a form: 201 when it can be installed now, 202 when the worker is not done with it.
+
+    Whatever goes wrong, the blob is left uncommitted and so never was.
+
+    Source: lib/api/pypi_packages.rb; contract, PyPI E7 and section 6.
+    """
+    settings = request.app[SETTINGS]
+    upload_package_file = request.app[USE_CASES].upload_package_file
+    limits = FormLimits(file_bytes=settings.max_file_size_bytes, seconds=settings.upload_max_seconds)
+    async with AsyncExitStack() as stack:
+        form = await read_form(
+            request, lambda: stack.enter_async_context(upload_package_file.open_blob()), limits=limits
+        )
+        fields, file = read_upload(form)
+        outcome = await upload_package_file(request[VISIT], fields, file.blob)
+    status = _STATUS[outcome]
+    return json_response({"message": f"{status.value} {status.phrase}"}, status=status)

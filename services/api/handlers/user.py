@@ -1,0 +1,28 @@
+"""Users."""
+
+from aiohttp import web
+
+from services.api.keys import PRINCIPAL
+from services.api.origin import external_url
+from services.api.presenters.json_response import json_response
+from services.api.presenters.links import Links
+from services.api.schemas.out import UserSchema
+from shared.errors import Unauthenticated
+from shared.models import SignedIn
+
+
+def caller(request: web.Request) -> SignedIn:
+    """Return the user whom the guard let in.
+
+    Raises:
+        Unauthenticated: the route's guard lets anybody in, and this was anybody.
+    """
+    principal = request[PRINCIPAL]
+    if not isinstance(principal, SignedIn):
+        raise Unauthenticated
+    return principal
+
+
+async def show_self(request: web.Request) -> web.StreamResponse:
+    """Show the caller to himself. Source: lib/api/users.rb."""
+    return json_response(UserSchema(Links(external_url(request))).dump(caller(request).user))

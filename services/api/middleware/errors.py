@@ -1,0 +1,172 @@
+"""The one table from errors to statuses, bodies and headers, and the middleware that applies it.
+
+Source: contract, PyPI 2.3 and Packages 1.2; lib/api/helpers.rb, lib/api/api_guard.rb and lib/api/api.rb of GitLab.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from services.api import problems
+from services.api.body import check_expectation, has_unread_body
+from services.api.keys import HAS_BEGUN, REQUEST_ID
+from services.api.presenters.json_response import json_response
+from services.api.routes import endpoint_of
+from shared import errors
+from shared.credentials import Door
+from shared.errors import LarderError
+
+log = structlog.get_logger()
+
+JsonObject = Mapping[str, Any]
+
+BASIC_CHALLENGE = 'Basic realm="GitLab Packages Registry"'
+_EXPIRED = "Token is expired. You can either do re-authorization or token refresh."
+_REVOKED = "Token was revoked. You have to re-authorize from the user."
+_INSUFFICIENT = "The request requires higher privileges than provided by the access token."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client is told of an error."""
+
+    status: int
+    body: JsonObject
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Row = Callable[[Any], Answer]
+
+
+def message(status: int, text: str) -> Answer:
+    """Return GitLab's shape for everything that is not about parameters."""
+    return Answer(status, {"message": text})
+
+
+def _problem(status: int, text: str) -> Answer:
+    return Answer(status, {"error": text})
+
+
+def _unavailable(_: LarderError) -> Answer:
+    return Answer(503, {"message": "503 Service Unavailable"}, {hdrs.RETRY_AFTER: "1"})
+
+
+def _invalid_token(description: str) -> Answer:
+    return Answer(
+        401,
+        {"error": "invalid_token", "error_description": description},
+        {
+            hdrs.WWW_AUTHENTICATE: 'Bearer realm="Protected by OAuth 2.0", error="invalid_token", '
+            f'error_description="{description}"'
+        },
+    )
+
+
+def _insufficient_scope(error: errors.InsufficientScope) -> Answer:
+    scopes = " ".join(error.accepted)
+    return Answer(403, {"error": "insufficient_scope", "error_description": _INSUFFICIENT, "scope": scopes})
+
+
+def _validation_failed(reason: str) -> Answer:
+    return message(400, f"400 Bad request - Validation failed: {reason}")
+
+
+def _method_not_allowed(error: problems.MethodNotAllowed) -> Answer:
+    return Answer(405, {"error": "405 Not Allowed"}, {hdrs.ALLOW: ", ".join(error.allowed)})
+
+
+def _not_acceptable(error: problems.NotAcceptable) -> Answer:
+    return Answer(406, {"error": f"406 Not Acceptable: offered are {', '.join(error.offered)}"}, {hdrs.VARY: "Accept"})
+
+
+def _group_invalid(error: problems.GroupInvalid) -> Answer:
+    details = ", ".join(f":{key}=>{list(texts)}" for key, texts in error.messages.items())
+    return message(400, f"Failed to save group {{{details}}}")
+
+
+TABLE: Mapping[type[LarderError], Row] = {
+    # who asks
+    errors.Unauthenticated: lambda _: message(401, "401 Unauthorized"),
+    errors.TokenExpired: lambda _: _invalid_token(_EXPIRED),
+    errors.TokenRevoked: lambda _: _invalid_token(_REVOKED),
+    errors.InsufficientScope: _insufficient_scope,
+    errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
+    errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
+    # what is asked for
+    errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
+    errors.BlobMissing: lambda _: message(404, "404 Not Found"),
+    problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
+    problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
+    problems.MethodNotAllowed: _method_not_allowed,
+    problems.NotAcceptable: _not_acceptable,
+    # what was sent
+    problems.ExpectationFailed: lambda _: _problem(417, "417 Expectation Failed"),
+    problems.UnsupportedMediaType: lambda e: _problem(
+        415, f"The provided content-type '{e.content_type}' is not supported."
+    ),
+    problems.MalformedBody: lambda _: _problem(400, "message body does not match declared format"),
+    problems.BodyTooLarge: lambda _: _problem(413, "413 Request Entity Too Large"),
+    problems.GroupInvalid: _group_invalid,
+    errors.InvalidParameters: lambda e: _problem(400, ", ".join(e.problems)),
+    errors.InvalidForm: lambda e: _problem(400, e.reason),
+    errors.ValidationFailed: lambda e: _validation_failed(e.reason),
+    errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
+    errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
+    errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
+    errors.DistributionRejected: lambda e: _validation_failed(e.reason),
+    errors.UploadStalled: lambda _: message(408, "408 Request Timeout"),
+    errors.UploadTooOld: _unavailable,
+    # what it stands on
+    errors.StorageFull: lambda _: message(507, "507 Insufficient Storage"),
+    errors.BlobStoreUnavailable: _unavailable,
+    errors.MetadataUnavailable: _unavailable,
+    errors.SchemaUnknown: _unavailable,
+    errors.QueueUnavailable: _unavailable,
+    errors.SettingsInvalid: lambda _: message(500, "500 Internal Server Error"),
+}
+"""Every error that a caller can get, with what it is told."""
+
+
+def answer_to(error: LarderError, door: Door | None) -> Answer:
+    """Return what a caller at this door is told of the error.
+
+    Installers ask for credentials on a 401 with a Basic challenge only, so the PyPI endpoints send one.
+    """
+    answer = TABLE[type(error)](error)
+    if isinstance(error, errors.Unauthenticated) and door is Door.PYPI:
+        return Answer(answer.status, answer.body, {hdrs.WWW_AUTHENTICATE: BASIC_CHALLENGE})
+    return answer
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error that comes out of the route, unless its answer has begun: then it can only be cut off."""
+    try:
+        check_expectation(request)
+        return await handler(request)
+    except LarderError as error:
+        if request.get(HAS_BEGUN):
+            raise
+        endpoint = endpoint_of(request)
+        answer = answer_to(error, endpoint.guard.door if endpoint else None)
+        if answer.status >= 500:
+            log.exception("request.failed")
+    except web.HTTPException as error:
+        # aiohttp's own, for requests that no route of the table can match (`OPTIONS *`).
+        answer = _problem(error.status, f"{error.status} {error.reason}")
+    except ConnectionError:
+        raise
+    except Exception:
+        if request.get(HAS_BEGUN):
+            raise
+        log.exception("request.failed")
+        answer = Answer(500, {"message": "500 Internal Server Error", "request_id": request[REQUEST_ID]})
+    response = json_response(answer.body, status=answer.status, headers=answer.headers)
+    if has_unread_body(request):
+        # What the client still sends is read and thrown away for a while, so that it gets to see this answer.
+        response.force_close()
+    return response

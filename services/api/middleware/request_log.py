@@ -1,0 +1,64 @@
+"""Give every request an id, and one line in the log."""
+
+import asyncio
+import secrets
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from services.api.keys import HAS_BEGUN, PRINCIPAL, REQUEST_ID
+from services.api.routes import endpoint_of
+from shared.models import SignedIn
+
+log = structlog.get_logger()
+
+REQUEST_ID_HEADER = "X-Request-Id"
+COMMON_HEADERS = {"X-Frame-Options": "SAMEORIGIN", "X-Content-Type-Options": "nosniff", hdrs.SERVER: "larder"}
+"""What stands in every answer, whoever makes it."""
+
+
+def new_request_id() -> str:
+    """Return an id for a request. It is always ours: one that a client chose could be made to look like another's."""
+    return secrets.token_hex(10)
+
+
+@web.middleware
+async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Name the request, and write down how it ended: never its query or headers, which hold secrets."""
+    request[REQUEST_ID] = new_request_id()
+    structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
+    clock = asyncio.get_running_loop().time
+    began_at = clock()
+    status: int | None = None
+    sent_bytes: int | None = None
+    try:
+        response = await handler(request)
+        status, sent_bytes = response.status, response.content_length
+        return response
+    finally:
+        endpoint = endpoint_of(request)
+        principal = request.get(PRINCIPAL)
+        fields = {
+            "method": request.method,
+            "route": endpoint.path if endpoint else None,
+            "status": status,
+            "bytes": sent_bytes,
+            "received_bytes": request.content.total_bytes,
+            "seconds": round(clock() - began_at, 6),
+            "principal": f"user:{principal.user.id}" if isinstance(principal, SignedIn) else None,
+        }
+        if status is None:
+            # The client went away, or something broke while the answer was being sent.
+            log.warning("request.cut_off", **fields)
+        elif status >= 500:
+            log.error("request.finished", **fields)
+        else:
+            log.info("request.finished", **fields)
+
+
+async def finish_head(request: web.Request, response: web.StreamResponse) -> None:
+    """Put in every answer's head what stands in every one; a signal handler for `on_response_prepare`."""
+    request[HAS_BEGUN] = True
+    response.headers.update(COMMON_HEADERS)
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or new_request_id()

@@ -1,0 +1,162 @@
+"""Stream an upload's form: the file part into a blob, the text fields into memory, both within bounds."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import hdrs, web
+
+from services.api.body import read_chunks
+from services.api.form_parser import Event, FormParser, PartBegins, PartData, PartEnds
+from services.api.header_parameters import parse_parameters
+from shared.errors import FileTooLarge, InvalidForm, InvalidParameters
+from shared.ports.blob_store import BlobWriter
+
+FILE_FIELD = "content"
+MAX_OTHER_BYTES = 8 * 1024 * 1024
+"""How much of the body may be anything but the file: a long description, mostly."""
+
+OpenFile = Callable[[], Awaitable[BlobWriter]]
+
+
+@dataclass(frozen=True, slots=True)
+class FormLimits:
+    """What an upload may take.
+
+    Args:
+        file_bytes: the largest file; one of just this size is taken.
+        seconds: how long the whole body may take to arrive.
+    """
+
+    file_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """The file part.
+
+    Args:
+        file_name: as the client sent it; not empty.
+        blob: holds all its bytes, uncommitted.
+    """
+
+    file_name: str
+    blob: BlobWriter
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedForm:
+    """All that a form held.
+
+    Args:
+        file: None when no file was sent.
+        fields: the text fields: name -> values in order. A `content` that is mere text is among them.
+    """
+
+    file: ReceivedFile | None
+    fields: dict[str, list[str]]
+
+
+async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLimits) -> ReceivedForm:
+    """Read the request's form, its parts in whatever order.
+
+    Args:
+        open_file: called once, when the file part begins; what it returns is never committed here.
+
+    Raises:
+        InvalidForm: the body is no form, is malformed or cut off, or breaks a bound.
+        InvalidParameters: a text field is not UTF-8 or holds a NUL; two files were sent.
+        FileTooLarge: the file is over the limit, told as soon as that is certain.
+        UploadStalled: the client was too slow.
+    """
+    parser = FormParser(_boundary(request))
+    _check_declared_length(request, limits)
+    form = _FormInProgress(open_file=open_file, max_file_bytes=limits.file_bytes)
+    received_bytes = 0
+    async for chunk in read_chunks(request, max_seconds=limits.seconds):
+        received_bytes += len(chunk)
+        for event in parser.feed(chunk):
+            await form.take(event)
+        if received_bytes - form.file_bytes > MAX_OTHER_BYTES:
+            raise InvalidForm(f"the form holds more than {MAX_OTHER_BYTES} bytes besides the file")
+    parser.finish()
+    return ReceivedForm(file=form.file, fields=form.fields)
+
+
+def _boundary(request: web.Request) -> bytes:
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    if coding != "identity":
+        raise InvalidForm("the body has a Content-Encoding; send it as it is")
+    try:
+        kind, parameters = parse_parameters(request.headers.get(hdrs.CONTENT_TYPE, ""))
+        boundary = parameters.get("boundary", "").encode("ascii")
+    except ValueError:
+        raise InvalidForm("the Content-Type of the body is malformed") from None
+    if kind != "multipart/form-data":
+        raise InvalidForm("the body is not multipart/form-data")
+    if not 1 <= len(boundary) <= 70:
+        raise InvalidForm("the Content-Type names no boundary of 1 to 70 characters")
+    return boundary
+
+
+def _check_declared_length(request: web.Request, limits: FormLimits) -> None:
+    """Refuse at once what cannot come out small enough, however much of it is not the file."""
+    if (request.content_length or 0) > limits.file_bytes + MAX_OTHER_BYTES:
+        raise FileTooLarge(limits.file_bytes)
+
+
+@dataclass(slots=True)
+class _FormInProgress:
+    """What has come of a form so far, and the part that is coming."""
+
+    open_file: OpenFile
+    max_file_bytes: int
+    file: ReceivedFile | None = None
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    file_bytes: int = 0
+    part: PartBegins | None = None
+    text: bytearray = field(default_factory=bytearray)
+
+    async def take(self, event: Event) -> None:
+        match event:
+            case PartBegins():
+                await self._begin(event)
+            case PartData(data=data):
+                await self._add(data)
+            case PartEnds():
+                self._end()
+
+    @property
+    def _is_file(self) -> bool:
+        return self.part is not None and self.part.name == FILE_FIELD and bool(self.part.file_name)
+
+    async def _begin(self, part: PartBegins) -> None:
+        self.part = part
+        self.text.clear()
+        if not self._is_file:
+            return
+        if self.file is not None:
+            raise InvalidParameters(f"{FILE_FIELD} is invalid")
+        self.file = ReceivedFile(file_name=part.file_name or "", blob=await self.open_file())
+
+    async def _add(self, data: bytes) -> None:
+        if self._is_file and self.file is not None:
+            self.file_bytes += len(data)
+            if self.file_bytes > self.max_file_bytes:
+                raise FileTooLarge(self.max_file_bytes)
+            await self.file.blob.write(data)
+            return
+        if self.part is not None and self.part.file_name is None:
+            self.text += data
+
+    def _end(self) -> None:
+        # Other files (a signature, say) and a file input that was left empty are passed over.
+        if self.part is None or self.part.file_name is not None:
+            return
+        try:
+            text = self.text.decode()
+        except UnicodeDecodeError:
+            raise InvalidParameters(f"{self.part.name} is invalid") from None
+        if "\0" in text:
+            raise InvalidParameters(f"{self.part.name} is invalid")
+        self.fields.setdefault(self.part.name, []).append(text)

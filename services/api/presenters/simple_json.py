@@ -1,0 +1,62 @@
+"""The simple index and the simple page as JSON.
+
+Source: PEP 691, 592, 700, 714; contract, PyPI 5.2 (the URL carries the fragment).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from services.api.presenters.core_metadata import advertised_digest
+from services.api.presenters.json_response import to_json
+from services.api.presenters.links import Links
+from shared.models import IndexedFile, IndexedName
+from shared.names import NormalizedName
+
+API_VERSION = "1.4"
+
+
+def render_index(names: Sequence[IndexedName]) -> bytes:
+    """Return the page that lists all names, normalized."""
+    return _encoded({"meta": _meta(), "projects": [{"name": name.normalized_name} for name in names]})
+
+
+def render_page(name: NormalizedName, files: Sequence[IndexedFile], links: Links) -> bytes:
+    """Return the page that lists all files of a name, and its versions in the order of their first files."""
+    return _encoded(
+        {
+            "meta": _meta(),
+            "name": name,
+            "versions": list(dict.fromkeys(file.version for file in files)),
+            "files": [_file(file, links) for file in files],
+        }
+    )
+
+
+def _file(file: IndexedFile, links: Links) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "filename": file.file_name,
+        "url": links.file(file.project_id, sha256=file.sha256, file_name=file.file_name),
+        "hashes": {"sha256": file.sha256},
+        "size": file.size_bytes,
+        "upload-time": _instant(file.uploaded_at),
+        "yanked": False if file.yanked_reason is None else file.yanked_reason or True,
+    }
+    if file.requires_python:
+        told["requires-python"] = file.requires_python
+    metadata_sha256 = advertised_digest(file)
+    if metadata_sha256 is not None:
+        told["core-metadata"] = told["dist-info-metadata"] = {"sha256": metadata_sha256}
+    return told
+
+
+def _meta() -> dict[str, str]:
+    return {"api-version": API_VERSION}
+
+
+def _instant(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _encoded(page: dict[str, Any]) -> bytes:
+    return to_json(page).encode()

@@ -1,0 +1,82 @@
+"""The whole URL table.
+
+To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
+a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
+`{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter:.+}` is all
+the rest. Rows that are asked for most stand first.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from services.api.body import hold_continue
+from services.api.guards import (
+    Guard,
+    may_pull,
+    may_push,
+    may_see_project,
+    open_to_all,
+    signed_in,
+    signed_in_to_learn_who,
+)
+from services.api.handlers import download, fallback, groups, health, instance, projects, simple, upload, user
+
+API = "/api/v4"
+PYPI = f"{API}/projects/{{project}}/packages/pypi"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row: who answers what, and who may ask.
+
+    Args:
+        methods: in capitals; GET brings HEAD with it.
+        guard: required, so that nothing is open by accident.
+    """
+
+    methods: tuple[str, ...]
+    path: str
+    guard: Guard
+    handler: Handler
+
+
+ENDPOINTS = (
+    Endpoint(("GET",), f"{PYPI}/simple/{{package_name:.+}}", may_pull, simple.page),
+    Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
+    Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name:.+}}", may_pull, download.file),
+    Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{API}/projects/{{project}}", may_see_project, projects.show),
+    Endpoint(("POST",), f"{API}/projects", signed_in, projects.create),
+    Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
+    Endpoint(("GET",), f"{API}/version", signed_in_to_learn_who, instance.version),
+    Endpoint(("GET",), "/-/health", open_to_all, health.health),
+    Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
+    Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("*",), "/{anything:.*}", open_to_all, fallback.nothing_here),
+)
+
+_TABLE = web.AppKey("endpoints", dict[web.AbstractRoute, Endpoint])
+
+
+def add_routes(app: web.Application) -> None:
+    """Put the whole table into the application's router."""
+    table: dict[web.AbstractRoute, Endpoint] = {}
+    for endpoint in ENDPOINTS:
+        takes_the_rest = endpoint.path.endswith("}") and ":." in endpoint.path
+        for path in (endpoint.path,) if takes_the_rest else (endpoint.path, f"{endpoint.path}/"):
+            for method in _with_head(endpoint.methods):
+                route = app.router.add_route(method, path, endpoint.handler, expect_handler=hold_continue)
+                table[route] = endpoint
+    app[_TABLE] = table
+
+
+def endpoint_of(request: web.Request) -> Endpoint | None:
+    """Return the row that matched; None for what cannot match any, such as `OPTIONS *`."""
+    return request.app[_TABLE].get(request.match_info.route)
+
+
+def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:
+    return (*methods, hdrs.METH_HEAD) if hdrs.METH_GET in methods else methods

@@ -1,0 +1,121 @@
+"""What the schemas of incoming parameters share: GitLab's way of telling what is wrong with them.
+
+Each field's error is the end of a sentence that begins with its name: "name is missing", "visibility does not have a
+valid value". Source: the Grape framework's wording, as GitLab's API answers with it.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from shared.errors import InvalidParameters
+
+MISSING = "is missing"
+INVALID = "is invalid"
+NO_VALID_VALUE = "does not have a valid value"
+
+_LARGEST_ID = 2**63 - 1
+_UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_LINE_BREAK = re.compile(r"[\t\r\n]")
+_BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+
+W = TypeVar("W", bound=StrEnum)
+
+
+class GrapeSchema(Schema):
+    """A set of parameters; those that it does not know are ignored, and null is as good as absent."""
+
+    class Meta:
+        """marshmallow's settings."""
+
+        unknown = EXCLUDE
+
+    def read(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that the schema knows, checked and converted.
+
+        Raises:
+            InvalidParameters: with one sentence for each that is wrong, in the order in which they are declared.
+        """
+        try:
+            loaded = self.load({name: value for name, value in parameters.items() if value is not None})
+        except ValidationError as error:
+            found = cast(dict[str, list[str]], error.messages)  # these schemas have no nested fields
+            declared = [name for name in self.load_fields if name in found]
+            rest = [name for name in found if name not in declared]
+            raise InvalidParameters(
+                *(f"{name} {found[name][0]}" for name in declared), *(found[name][0] for name in rest)
+            ) from None
+        return dict(loaded)
+
+
+class Text(fields.Field[str]):
+    """A text of bounded length, without control characters."""
+
+    def __init__(self, *, max_length: int, required: bool = False, is_long: bool = False) -> None:
+        """Declare a text.
+
+        Args:
+            is_long: line breaks are welcome, and so is nothing at all.
+        """
+        super().__init__(required=required, error_messages={"required": MISSING, "null": MISSING})
+        self.max_length = max_length
+        self.is_long = is_long
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or _UNWANTED.search(value):
+            raise ValidationError(INVALID)
+        if not self.is_long and _LINE_BREAK.search(value):
+            raise ValidationError(INVALID)
+        if not self.is_long and not value.strip():
+            raise ValidationError("is empty")
+        if len(value) > self.max_length:
+            raise ValidationError(f"is too long (maximum is {self.max_length} characters)")
+        return value
+
+
+class Id(fields.Field[int | None]):
+    """The number of a record: an integer, or its digits; an empty text is none."""
+
+    def __init__(self) -> None:
+        """Declare an id."""
+        super().__init__(load_default=None)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int | None:
+        if value == "":
+            return None
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST_ID:
+            raise ValidationError(INVALID)
+        return value
+
+
+class Word(fields.Field[W]):
+    """One of a few words."""
+
+    def __init__(self, words: type[W]) -> None:
+        """Declare a choice among the members of an enumeration."""
+        super().__init__(load_default=None)
+        self.words = words
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> W:
+        if not isinstance(value, str) or value not in tuple(self.words):
+            raise ValidationError(NO_VALID_VALUE)
+        return self.words(value)
+
+
+class Truth(fields.Field[bool]):
+    """Yes or no, as JSON says it or as a form or a Python client spells it."""
+
+    def __init__(self) -> None:
+        """Declare a boolean."""
+        super().__init__(load_default=None)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        known = _BOOLEANS.get(str(value).lower()) if isinstance(value, (bool, int, str)) else None
+        if known is None:
+            raise ValidationError(INVALID)
+        return known

@@ -1,0 +1,179 @@
+"""Users, groups and projects as they go out, in GitLab's shape.
+
+What Larder has no notion of is there with the value that GitLab has for it when nobody ever touched it.
+
+Source: lib/api/entities/user_public.rb, group.rb, project.rb, namespace_basic.rb; contract, control plane 2, 4 and 5.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import Schema, fields, post_dump
+
+from services.api.presenters.links import Links
+from shared.models import AccessLevel, Namespace, NamespaceKind, Project, RegistryAccess, SignedIn, User
+from shared.usecases.admission import Visit
+
+
+def instant(at: datetime) -> str:
+    """Return an instant as GitLab's API writes it: UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Instant(fields.Field[datetime]):
+    """An instant, in UTC, to the millisecond."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else instant(value)
+
+
+def _nothing() -> fields.Constant[list[str]]:
+    return fields.Constant([])
+
+
+class LinkedSchema(Schema):
+    """Something that has URLs."""
+
+    def __init__(self, links: Links) -> None:
+        """Make it with the links of the request."""
+        super().__init__()
+        self.links = links
+
+
+class UserSchema(LinkedSchema):
+    """A user to himself."""
+
+    id = fields.Integer()
+    username = fields.String()
+    public_email = fields.Constant("")
+    name = fields.String()
+    state = fields.String()
+    locked = fields.Constant(False)
+    avatar_url = fields.Constant(None)
+    web_url = fields.Method("_web_url")
+    created_at = Instant()
+    bio = fields.Constant("")
+    bot = fields.Constant(False)
+    email = fields.String()
+    commit_email = fields.Function(lambda user: user.email)
+    external = fields.Boolean(attribute="is_external")
+    namespace_id = fields.Integer()
+    can_create_group = fields.Constant(True)
+    can_create_project = fields.Constant(True)
+    two_factor_enabled = fields.Constant(False)
+    identities = _nothing()
+    is_admin = fields.Boolean()
+
+    def _web_url(self, user: User) -> str:
+        return self.links.user(user)
+
+    @post_dump
+    def _tell_administrators_only(self, told: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return told if told["is_admin"] else {name: value for name, value in told.items() if name != "is_admin"}
+
+
+class GroupSchema(LinkedSchema):
+    """A group."""
+
+    id = fields.Integer()
+    web_url = fields.Method("_web_url")
+    name = fields.String()
+    path = fields.String()
+    description = fields.String()
+    visibility = fields.String()
+    share_with_group_lock = fields.Constant(False)
+    require_two_factor_authentication = fields.Constant(False)
+    project_creation_level = fields.Constant("developer")
+    subgroup_creation_level = fields.Constant("maintainer")
+    lfs_enabled = fields.Constant(False)
+    request_access_enabled = fields.Constant(True)
+    avatar_url = fields.Constant(None)
+    full_name = fields.Method("_full_name")
+    full_path = fields.String()
+    created_at = Instant()
+    parent_id = fields.Integer()
+    shared_with_groups = _nothing()
+
+    def _web_url(self, group: Namespace) -> str:
+        return self.links.namespace(group)
+
+    def _full_name(self, group: Namespace) -> str:
+        return full_name(group)
+
+
+class NamespaceSchema(LinkedSchema):
+    """Where a project lies."""
+
+    id = fields.Integer()
+    name = fields.String()
+    path = fields.String()
+    kind = fields.String()
+    full_path = fields.String()
+    parent_id = fields.Integer()
+    avatar_url = fields.Constant(None)
+    web_url = fields.Method("_web_url")
+
+    def _web_url(self, namespace: Namespace) -> str:
+        return self.links.namespace(namespace)
+
+
+class ProjectSchema(LinkedSchema):
+    """A project, as everybody who sees it sees it."""
+
+    id = fields.Integer()
+    description = fields.String()
+    name = fields.String()
+    name_with_namespace = fields.Function(lambda project: f"{full_name(project.namespace)} / {project.name}")
+    path = fields.String()
+    path_with_namespace = fields.String(attribute="full_path")
+    created_at = Instant()
+    updated_at = fields.Function(lambda project: instant(project.created_at))
+    last_activity_at = fields.Function(lambda project: instant(project.created_at))
+    default_branch = fields.Constant(None)
+    tag_list = _nothing()
+    topics = _nothing()
+    web_url = fields.Method("_web_url")
+    readme_url = fields.Constant(None)
+    avatar_url = fields.Constant(None)
+    forks_count = fields.Constant(0)
+    star_count = fields.Constant(0)
+    namespace = fields.Method("_namespace")
+    _links = fields.Method("_api_links")
+    packages_enabled = fields.Function(lambda project: project.registry_access is not RegistryAccess.DISABLED)
+    package_registry_access_level = fields.String(attribute="registry_access")
+    empty_repo = fields.Constant(True)
+    archived = fields.Constant(False)
+    visibility = fields.String()
+    creator_id = fields.Integer()
+
+    def _web_url(self, project: Project) -> str:
+        return self.links.project(project)
+
+    def _namespace(self, project: Project) -> dict[str, Any]:
+        return dict(NamespaceSchema(self.links).dump(project.namespace))
+
+    def _api_links(self, project: Project) -> dict[str, str]:
+        url = self.links.project_api(project.id)
+        return {"self": url, "members": f"{url}/members"}
+
+
+def dump_visit(visit: Visit, links: Links) -> dict[str, Any]:
+    """Return the project with what the caller may do in it; of nobody in particular, nothing is told."""
+    project = dict(ProjectSchema(links).dump(visit.project))
+    if not isinstance(visit.principal, SignedIn):
+        return project
+    access = (
+        None if visit.level is AccessLevel.NO_ACCESS else {"access_level": int(visit.level), "notification_level": 3}
+    )
+    is_personal = visit.project.namespace.kind is NamespaceKind.USER
+    return project | {
+        "permissions": {
+            "project_access": access if is_personal else None,
+            "group_access": None if is_personal else access,
+        }
+    }
+
+
+def full_name(namespace: Namespace) -> str:
+    """Return the names of a namespace and those above it, outermost first; of those above, the paths stand in."""
+    return " / ".join((*namespace.full_path.split("/")[:-1], namespace.name))

@@ -1,0 +1,104 @@
+"""An upload's form as it comes in.
+
+Source: lib/api/pypi_packages.rb; app/models/packages/pypi/metadatum.rb (the limits); contract, PyPI 6.1.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from services.api.multipart import FILE_FIELD, ReceivedFile, ReceivedForm
+from services.api.schemas.grape import INVALID, MISSING, GrapeSchema
+from shared.usecases.upload import UploadForm
+
+_TRUNCATED = {
+    "requires_python": 255,
+    "metadata_version": 16,
+    "author_email": 2048,
+    "description": 4000,
+    "description_content_type": 128,
+    "summary": 255,
+    "keywords": 1024,
+}
+"""Field -> how many characters of it are kept. A longer one is no error."""
+_HEX = re.compile(r"[0-9A-Fa-f]*")
+
+
+class _File(fields.Field[ReceivedFile]):
+    def __init__(self) -> None:
+        super().__init__(required=True, error_messages={"required": MISSING})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> ReceivedFile:
+        if not isinstance(value, ReceivedFile):
+            raise ValidationError(INVALID)
+        return value
+
+
+class _Single(fields.Field[str]):
+    """A field that may be there once: a second one would leave open which of them counts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], str):
+            raise ValidationError(INVALID)
+        return value[0]
+
+
+class _Digest(_Single):
+    """A digest in hexadecimal, in either case; an empty one says nothing."""
+
+    def __init__(self, *, length: int) -> None:
+        super().__init__()
+        self.length = length
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs).strip()
+        if text and (len(text) != self.length or not _HEX.fullmatch(text)):
+            raise ValidationError(INVALID)
+        return text.lower()
+
+
+class _UploadSchema(GrapeSchema):
+    content = _File()
+    name = _Single(required=True, error_messages={"required": MISSING})
+    version = _Single(required=True, error_messages={"required": MISSING})
+    requires_python = _Single()
+    md5_digest = _Digest(length=32)
+    sha256_digest = _Digest(length=64)
+    blake2_256_digest = _Digest(length=64)
+    metadata_version = _Single()
+    author_email = _Single()
+    description = _Single()
+    description_content_type = _Single()
+    summary = _Single()
+    keywords = _Single()
+
+
+def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
+    """Return what the form says, and its file.
+
+    Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened.
+
+    Raises:
+        InvalidParameters: the file, the name or the version is missing, or a field is malformed.
+    """
+    parameters: dict[str, Any] = dict(form.fields)
+    if form.file is not None and FILE_FIELD not in form.fields:
+        parameters[FILE_FIELD] = form.file
+    upload = _UploadSchema().read(parameters)
+    file: ReceivedFile = upload[FILE_FIELD]
+    kept = {name: [_truncate(upload[name], length)] for name, length in _TRUNCATED.items() if name in upload}
+    return UploadForm(
+        name=upload["name"],
+        version=upload["version"],
+        file_name=file.file_name,
+        requires_python=kept.get("requires_python", [""])[0].strip() or None,
+        sha256_digest=upload.get("sha256_digest") or None,
+        fields=form.fields | kept,
+    ), file
+
+
+def _truncate(text: str, length: int) -> str:
+    """Shorten a text as Rails does: what is left is of just this length, three dots included."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,0 +1,53 @@
+"""Everything that handlers can ask for, made of the open backends."""
+
+from dataclasses import dataclass
+
+from shared.access import PullRules
+from shared.backends import Backends
+from shared.settings import Settings
+from shared.usecases.admission import Admission
+from shared.usecases.browse import ListPackageFiles, ListPackageNames
+from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.readiness import CheckReadiness
+from shared.usecases.tenants import CreateGroup, CreateProject
+from shared.usecases.upload import UploadPackageFile
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """The verbs of the registry, ready to be called."""
+
+    admission: Admission
+    upload_package_file: UploadPackageFile
+    list_package_names: ListPackageNames
+    list_package_files: ListPackageFiles
+    open_package_file: OpenPackageFile
+    read_core_metadata: ReadCoreMetadata
+    create_group: CreateGroup
+    create_project: CreateProject
+    check_readiness: CheckReadiness
+
+
+def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
+    """Return the use cases as the settings want them."""
+    store, blobs, queue = backends.store, backends.blobs, backends.queue
+    return UseCases(
+        admission=Admission(
+            store=store, rules=PullRules(guests_may_pull=settings.allow_guests_to_pull, anyone_may_pull=True)
+        ),
+        upload_package_file=UploadPackageFile(
+            store=store,
+            blobs=blobs,
+            queue=queue,
+            checks=settings.upload_checks,
+            upload_max_seconds=settings.upload_max_seconds,
+            upload_wait=settings.upload_wait_for,
+        ),
+        list_package_names=ListPackageNames(store),
+        list_package_files=ListPackageFiles(store),
+        open_package_file=OpenPackageFile(store=store, blobs=blobs),
+        read_core_metadata=ReadCoreMetadata(store),
+        create_group=CreateGroup(store),
+        create_project=CreateProject(store),
+        check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
+    )

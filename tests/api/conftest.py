@@ -1,0 +1,48 @@
+"""A whole registry for each test: the real application on a socket, SQLite, files on disk, Redis and the worker."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Settings, read_settings
+from tests.api.registry import Registry, running_registry, running_worker
+from tests.backends import sqlite_template
+from tests.redis_server import RedisServer, redis_server
+
+__all__ = ["redis_server", "sqlite_template"]
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Give the settings that a test wants beside the usual ones; tests override it."""
+    return {}
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer, sqlite_template: Path) -> Settings:
+    """Give the settings of a registry whose database is there and migrated."""
+    shutil.copy(sqlite_template, tmp_path / "larder.sqlite3")
+    return read_settings(
+        {
+            "LARDER_DATA_DIR": str(tmp_path),
+            "LARDER_PORT": "0",
+            "LARDER_REDIS_URL": redis_server.url,
+            **environment,
+        }
+    )
+
+
+@pytest.fixture
+async def bare_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """Run a registry without a worker."""
+    async with running_registry(settings) as registry:
+        yield registry
+
+
+@pytest.fixture
+async def registry(settings: Settings) -> AsyncIterator[Registry]:
+    """Run a registry with its worker."""
+    async with running_registry(settings) as registry, running_worker(settings):
+        yield registry
