@@ -1,0 +1,235 @@
+"""The console command `larder`.
+
+The one module besides `backends.py` that imports inside functions: each subcommand loads only what it runs, so that
+`larder --help` answers at once.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+from services.standalone.errors import ChildRefused, StartFailed
+from shared.errors import (
+    BlobStoreUnavailable,
+    LarderError,
+    MetadataUnavailable,
+    QueueUnavailable,
+    SchemaUnknown,
+    SettingsInvalid,
+    StorageFull,
+)
+from shared.settings import Settings, read_settings
+
+_FAILED = 1
+_BAD_SETTINGS = 2
+
+_EXIT_CODES = """
+exit codes:
+  0  it did what was asked, or stopped as it was told
+  1  it could not start, or could not go on; one line on standard error says why
+  2  bad usage, or a LARDER_* variable is unknown or holds a bad value
+"""
+
+_LARDER = f"""
+Settings are LARDER_* environment variables; README's table lists them all.
+{_EXIT_CODES}"""
+
+_SERVE = f"""
+Starts, under one supervisor, everything that a registry on one machine needs: an embedded Redis, the API processes and
+the worker; before that it migrates the database and makes the administrator `root` and a first project. When the
+registry is ready it prints where it is and how to publish to it. What dies is started again. SIGTERM or Ctrl-C stops it
+in order: requests in flight are finished, then the running jobs; a second signal stops it at once.
+
+settings that matter here:
+  LARDER_HOST, LARDER_PORT  where to listen (127.0.0.1, 8080)
+  LARDER_DATA_DIR           where everything is kept (./var); one `larder serve` at a time
+  LARDER_ROOT_TOKEN         the administrator's token; when unset it is made and kept in the data directory
+  LARDER_API_PROCESSES      how many API processes (one for each processor)
+  LARDER_REDIS_URL          a Redis of your own instead of the embedded one
+{_EXIT_CODES}"""
+
+_API = f"""
+Runs one API process on a migrated database, for those who run the parts apart. SIGTERM drains it.
+
+settings that matter here:
+  LARDER_HOST, LARDER_PORT  where to listen (127.0.0.1, 8080)
+  LARDER_DATABASE_URL, LARDER_BLOB_URL, LARDER_REDIS_URL
+                            the same for every process of one registry; the Redis must be set
+  LARDER_EXTERNAL_URL, LARDER_TRUSTED_PROXIES
+                            behind a proxy
+{_EXIT_CODES}"""
+
+_WORKER = f"""
+Runs one worker on a migrated database, for those who run the parts apart: it checks what was uploaded and carries out
+deletes. SIGTERM lets the running jobs finish. When Redis goes away it ends with code 1: start it again.
+
+settings that matter here:
+  LARDER_DATABASE_URL, LARDER_BLOB_URL, LARDER_REDIS_URL
+                            the same for every process of one registry; the Redis must be set
+  LARDER_UPLOAD_CHECKS      how closely an upload is looked at (strict)
+{_EXIT_CODES}"""
+
+_MIGRATE = f"""
+Brings the database to the schema of this version, and makes the administrator `root`, its token and the first project
+where they are missing. Running it again changes nothing. `larder serve` does the same by itself.
+
+settings that matter here:
+  LARDER_DATABASE_URL       the database (SQLite in the data directory)
+  LARDER_ROOT_TOKEN         the administrator's token; when unset it is made and kept in the data directory
+{_EXIT_CODES}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: without the program's name; None: those of this process.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.version:
+        print(_version())
+        return 0
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return _BAD_SETTINGS
+    run: Callable[[Settings, argparse.Namespace], None] = options.run
+    os.umask(0o077)
+    try:
+        run(read_settings(os.environ), options)
+    except KeyboardInterrupt:
+        return _FAILED
+    except (ExceptionGroup, LarderError, StartFailed, ChildRefused, OSError) as error:
+        told = _explain(_first(error))
+        if told is None:
+            raise
+        exit_code, problem = told
+        print(f"larder: {problem}", file=sys.stderr)
+        return exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="larder",
+        description="A Python package registry that speaks GitLab's API.",
+        epilog=_LARDER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, run, summary, text in (
+        ("serve", _serve, "run a whole registry on this machine", _SERVE),
+        ("api", _api, "run one API process", _API),
+        ("worker", _worker, "run one worker", _WORKER),
+        ("migrate", _migrate, "prepare the database", _MIGRATE),
+    ):
+        description, _, epilog = text.partition("\n\n")
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description.strip(),
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run)
+        if name == "api":
+            command.add_argument(
+                "--fd", type=int, metavar="N", help="serve the listening socket that was inherited as this descriptor"
+            )
+    return parser
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> None:
+    from services.standalone.supervisor import serve
+
+    _begin(settings, "supervisor", title="larder serve")
+    serve(settings, os.environ)
+
+
+def _api(settings: Settings, options: argparse.Namespace) -> None:
+    from services.api.__main__ import serve
+
+    _begin(settings, "api", title="larder api")
+    listener = None if options.fd is None else socket.socket(fileno=options.fd)
+    asyncio.run(serve(settings, socket=listener))
+
+
+def _worker(settings: Settings, _: argparse.Namespace) -> None:
+    from services.worker.__main__ import serve
+
+    _begin(settings, "worker", title="larder worker")
+    asyncio.run(serve(settings))
+
+
+def _migrate(settings: Settings, _: argparse.Namespace) -> None:
+    from services.standalone.data_dir import hold_data_dir
+    from services.standalone.first_start import prepare_database
+
+    _begin(settings, "migrate", title="larder migrate")
+    uses_data_dir = settings.root_token is None or settings.database_url.startswith("sqlite:")
+    with hold_data_dir(settings.data_dir) if uses_data_dir else nullcontext():
+        asyncio.run(prepare_database(settings))
+
+
+def _begin(settings: Settings, process: str, *, title: str) -> None:
+    """Give this process its log and the name that `ps` shows."""
+    from setproctitle import setproctitle
+
+    from shared.log import configure_logging
+
+    setproctitle(title)
+    configure_logging(settings.log_format, process=process)
+
+
+def _first(error: Exception) -> Exception:
+    """Return the error, or the first one in a group of groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _explain(error: Exception) -> tuple[int, str] | None:
+    """Return the exit code and the line for the operator; None for what nobody foresaw."""
+    match error:
+        case SettingsInvalid():
+            return _BAD_SETTINGS, error.problem
+        case ChildRefused():
+            return _BAD_SETTINGS, f"{error.name} refuses its settings each time it starts; its own lines above say why"
+        case StartFailed():
+            return _FAILED, error.problem
+        case SchemaUnknown(found=None):
+            return _FAILED, "the database is empty: run `larder migrate` first"
+        case SchemaUnknown():
+            return _FAILED, (
+                f"the database holds schema {error.found} and this version of Larder needs {error.expected}: "
+                "`larder migrate` brings up an older one; a newer one needs a newer Larder"
+            )
+        case MetadataUnavailable():
+            return _FAILED, "the database does not answer: look at LARDER_DATABASE_URL and at the database"
+        case QueueUnavailable():
+            return _FAILED, "Redis does not answer: look at LARDER_REDIS_URL and at Redis"
+        case BlobStoreUnavailable():
+            return _FAILED, "the blob store does not answer: look at LARDER_BLOB_URL"
+        case StorageFull():
+            return _FAILED, "the disk is full"
+        case OSError():
+            return _FAILED, str(error)
+    return None
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"larder {version('larder')}"
+    except PackageNotFoundError:
+        return "larder (not installed: running from its source)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

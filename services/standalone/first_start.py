@@ -1,0 +1,101 @@
+"""What a registry needs before its first request: the administrator's token, and somewhere to publish to."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from services.standalone.errors import StartFailed
+from shared.backends import migrate_database, open_store
+from shared.models import ProjectId
+from shared.settings import Settings
+from shared.usecases.bootstrap import Bootstrap
+
+log = structlog.get_logger()
+
+_PREFIX = "glpat-"
+_RANDOM_BYTES = 32
+_FEWEST_CHARACTERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What a newcomer is told.
+
+    Args:
+        project_id: the project to publish to.
+        token_file: where the administrator's token is; None: in LARDER_ROOT_TOKEN.
+    """
+
+    project_id: ProjectId
+    token_file: Path | None
+
+
+async def prepare_database(settings: Settings) -> FirstStart:
+    """Migrate the database, and ensure that what a first request needs is in it.
+
+    Raises:
+        SchemaUnknown: the database holds a schema that this version does not know.
+        MetadataUnavailable, StartFailed: as `ensure_first_start`.
+    """
+    before, after = await migrate_database(settings)
+    if before != after:
+        log.info("database.migrated", before=before, after=after)
+    return await ensure_first_start(settings)
+
+
+async def ensure_first_start(settings: Settings) -> FirstStart:
+    """Decide the administrator's token, and ensure that the database knows it and has a first project.
+
+    Needs a migrated database. Call it while holding the data directory, if the token is to be made here.
+
+    Raises:
+        StartFailed: the token's file cannot be read or written, or holds no token.
+        MetadataUnavailable: the database does not answer.
+
+    Idempotent: by the settings and the token's file.
+    """
+    token = settings.root_token or _kept_token(settings.root_token_file)
+    async with open_store(settings) as store:
+        result = await Bootstrap(store)(token)
+    return FirstStart(
+        project_id=result.project_id, token_file=None if settings.root_token else settings.root_token_file
+    )
+
+
+def _kept_token(path: Path) -> str:
+    """Return the token in this file, which is made when it is missing."""
+    try:
+        try:
+            token = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            token = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+            _keep(token, path)
+    except OSError as error:
+        raise StartFailed(f"the root token's file {path} cannot be used: {error.strerror}") from error
+    except UnicodeError as error:
+        raise _no_token(path) from error
+    if len(token) < _FEWEST_CHARACTERS or not token.isprintable() or " " in token:
+        raise _no_token(path)
+    return token
+
+
+def _keep(token: str, path: Path) -> None:
+    """Write the file whole or not at all, whenever the machine stops."""
+    part = path.with_name(f".{path.name}.part")  # one name, so that the next start overwrites what a crash left
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _no_token(path: Path) -> StartFailed:
+    return StartFailed(f"{path} holds no token of {_FEWEST_CHARACTERS} characters or more: remove it to get a new one")

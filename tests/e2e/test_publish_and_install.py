@@ -1,0 +1,152 @@
+"""The main job as a person does it: twine publishes, pip and uv install, with the commands that were printed."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.distributions import build_sdist, build_wheel, module_name, sdist_file_name, wheel_file_name
+from tests.e2e.processes import LarderProcess
+from tests.registry_client import open_client
+
+_PATIENCE_SECONDS = 120
+
+
+def _shell(command: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run what a person would paste, with this environment's twine, pip and uv on the path."""
+    tools = str(Path(sys.executable).parent)
+    quiet = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LARDER_", "TWINE_", "PIP_", "UV_"))
+    }
+    return subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=cwd,
+        env=inherited | quiet | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def _printed(larder: LarderProcess, start: str) -> str:
+    """Return the command of the printed page that begins so."""
+    found = re.search(rf"^\s+({start}.*)$", larder.page, re.MULTILINE)
+    assert found, larder.page
+    return found.group(1)
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A project's dist/ directory with one wheel and one sdist."""
+    directory = tmp_path / "project" / "dist"
+    directory.mkdir(parents=True)
+    (directory / wheel_file_name("Demo.Package", "1.0")).write_bytes(
+        build_wheel("Demo.Package", "1.0", requires_python=">=3.8")
+    )
+    (directory / sdist_file_name("Demo.Package", "1.0")).write_bytes(
+        build_sdist("Demo.Package", "1.0", requires_python=">=3.8")
+    )
+    return directory
+
+
+def test_the_printed_commands_publish_and_install(larder_of_module: LarderProcess, dist: Path, tmp_path: Path) -> None:
+    publish = _shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
+    assert publish.returncode == 0, publish.stdout + publish.stderr
+    again = _shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
+    assert again.returncode == 0, again.stdout + again.stderr
+
+    for tool, options in (("pip install", "--no-build-isolation"), ("uv pip install", "--no-build-isolation")):
+        for kind in ("", "--no-binary :all:"):
+            target = tmp_path / f"{tool.split(maxsplit=1)[0]}{len(kind)}"
+            command = _printed(larder_of_module, re.escape(tool)).replace("your-package", "demo-package==1.0")
+            done = _shell(f"{command} {options} {kind} --target '{target}' --no-cache-dir", cwd=tmp_path)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert list(target.glob(f"{module_name('Demo.Package')}*")), sorted(target.iterdir())
+            shutil.rmtree(target)
+
+
+def test_uv_publishes_and_what_it_published_is_listed(larder_of_module: LarderProcess, tmp_path: Path) -> None:
+    larder = larder_of_module
+    wheel = tmp_path / wheel_file_name("by-uv", "0.1")
+    wheel.write_bytes(build_wheel("by-uv", "0.1"))
+    upload_url = f"{larder.url}/api/v4/projects/{larder.project_id}/packages/pypi"
+
+    done = _shell(
+        f"uv publish --publish-url {upload_url} --check-url {upload_url}/simple/ '{wheel}'",
+        cwd=tmp_path,
+        UV_PUBLISH_USERNAME="root",
+        UV_PUBLISH_PASSWORD=larder.token,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    request = urllib.request.Request(f"{upload_url}/simple/by-uv/", headers={"PRIVATE-TOKEN": larder.token})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        page = response.read().decode()
+    assert wheel.name in page
+
+
+@pytest.mark.parametrize(
+    ("project", "token", "expected"),
+    [
+        ("1", "not-a-token-at-all-00000", "401 Unauthorized"),
+        ("4711", None, "404 Not Found"),
+    ],
+)
+def test_twine_prints_why_it_was_turned_away(
+    larder_of_module: LarderProcess, dist: Path, project: str, token: str | None, expected: str
+) -> None:
+    larder = larder_of_module
+    done = _shell(
+        f"twine upload --verbose --repository-url {larder.url}/api/v4/projects/{project}/packages/pypi dist/*.whl",
+        cwd=dist.parent,
+        TWINE_USERNAME="root",
+        TWINE_PASSWORD=token or larder.token,
+    )
+
+    assert done.returncode != 0
+    assert expected in done.stdout + done.stderr
+
+
+def test_twine_prints_the_workers_reason_and_nothing_remains(larder: LarderProcess, tmp_path: Path) -> None:
+    wheel = tmp_path / wheel_file_name("broken", "1.0")
+    content = bytearray(build_wheel("broken", "1.0"))
+    content += b"trailing"
+    wheel.write_bytes(content)
+
+    async def try_it() -> tuple[int, str, list[str]]:
+        async with open_client(larder.url, larder.token, larder.project_id) as client:
+            answer = await client.upload(bytes(content), file_name=wheel.name, name="broken", version="1.0")
+            return answer.status, answer.body["message"], await client.names()
+
+    status, message, names = asyncio.run(try_it())
+
+    assert status == 400
+    assert message.startswith("400 Bad request - Validation failed: ")
+    assert names == []
+    assert [path for path in (larder.data_dir / "blobs").rglob("*") if path.is_file()] == []
+
+
+def test_a_client_that_pushes_300_mb_without_looking_still_prints_why_it_was_turned_away(
+    larder: LarderProcess, tmp_path: Path
+) -> None:
+    big = tmp_path / wheel_file_name("big", "1.0")
+    big.write_bytes(build_wheel("big", "1.0", extra_files={"big.bin": os.urandom(300 * 1024 * 1024)}))
+
+    done = _shell(
+        f"twine upload --repository-url {larder.url}/api/v4/projects/1/packages/pypi '{big}'",
+        cwd=tmp_path,
+        TWINE_USERNAME="root",
+        TWINE_PASSWORD="not-a-token-at-all-00000",
+    )
+
+    assert done.returncode != 0
+    assert "401 Unauthorized" in done.stdout + done.stderr
+    assert [path for path in (larder.data_dir / "blobs").rglob("*") if path.is_file()] == []

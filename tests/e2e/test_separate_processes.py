@@ -1,0 +1,143 @@
+"""`larder migrate`, `larder api` and `larder worker` as those meet them who run the parts apart."""
+
+import asyncio
+import ctypes
+import signal
+import sqlite3
+import stat
+import subprocess
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import START_SECONDS, clean_environment, larder_command, run_larder
+from tests.redis_server import RedisServer, free_port
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(180)
+
+_TOKEN = "configured-token-of-the-operator"
+
+
+def test_migrate_makes_the_database_and_a_private_token_and_says_neither(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+
+    first = run_larder("migrate", {"DATA_DIR": str(data_dir)})
+    token = (data_dir / "root-token").read_text(encoding="ascii")
+    second = run_larder("migrate", {"DATA_DIR": str(data_dir)})
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((data_dir / "root-token").stat().st_mode) == 0o600
+    assert (data_dir / "root-token").read_text(encoding="ascii") == token
+    assert token.strip() not in first.stdout + first.stderr + second.stdout + second.stderr
+    assert "database.migrated" in first.stderr
+    assert "database.migrated" not in second.stderr
+
+
+def test_an_existing_data_directory_keeps_its_mode(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    data_dir.mkdir()
+    data_dir.chmod(0o750)
+
+    assert run_larder("migrate", {"DATA_DIR": str(data_dir)}).returncode == 0
+
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o750
+
+
+def test_a_token_file_without_a_token_is_told_in_one_line(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    data_dir.mkdir()
+    (data_dir / "root-token").write_text("short\n", encoding="ascii")
+
+    refused = run_larder("migrate", {"DATA_DIR": str(data_dir)})
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        f"larder: {data_dir}/root-token holds no token of 20 characters or more: remove it to get a new one"
+    )
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path: Path, command: str) -> None:
+    settings = {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"}
+    assert run_larder("migrate", settings).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "var" / "larder.sqlite3")) as database, database:
+        (known,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        database.execute("UPDATE alembic_version SET version_num = 'newer'")
+
+    refused = run_larder(command, settings)
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        f"larder: the database holds schema newer and this version of Larder needs {known}: "
+        "`larder migrate` brings up an older one; a newer one needs a newer Larder"
+    )
+
+
+@pytest.mark.parametrize("command", ["api", "worker"])
+def test_without_a_redis_url_the_parts_refuse_to_start(command: str, tmp_path: Path) -> None:
+    refused = run_larder(command, {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"})
+
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("larder: LARDER_REDIS_URL ")
+
+
+def test_a_data_directory_that_may_not_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    data_dir.mkdir(mode=0o500)
+
+    refused = subprocess.run(
+        larder_command("migrate"),
+        env=clean_environment({"DATA_DIR": str(data_dir)}),
+        preexec_fn=_obey_file_modes,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"larder: the data directory {data_dir} cannot be used: Permission denied; "
+        "name another one in LARDER_DATA_DIR\n"
+    )
+
+
+async def test_migrate_api_and_worker_run_apart_and_end_on_sigterm(tmp_path: Path, redis_server: RedisServer) -> None:
+    await asyncio.to_thread(_run_apart, tmp_path / "var", redis_server.url)
+
+
+def _run_apart(data_dir: Path, redis_url: str) -> None:
+    port = free_port()
+    settings = {"DATA_DIR": str(data_dir), "REDIS_URL": redis_url, "PORT": str(port)}
+    assert run_larder("migrate", settings | {"ROOT_TOKEN": _TOKEN}).returncode == 0
+    assert not (data_dir / "root-token").exists()
+    environment = clean_environment(settings)
+    with (
+        subprocess.Popen(larder_command("api"), env=environment, stderr=subprocess.DEVNULL) as api,
+        subprocess.Popen(larder_command("worker"), env=environment, stderr=subprocess.DEVNULL) as worker,
+    ):
+        try:
+            wait_for(lambda: _user(port) == 200, what="the API answers", timeout_seconds=START_SECONDS)
+        finally:
+            for process in (api, worker):
+                process.send_signal(signal.SIGTERM)
+        assert (api.wait(60), worker.wait(60)) == (0, 0)
+
+
+def _user(port: int) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v4/user", headers={"PRIVATE-TOKEN": _TOKEN})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except OSError:
+        return 0
+
+
+def _obey_file_modes() -> None:
+    """Take from root, between fork and exec, what lets it write where file modes say no."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability)  # PR_CAPBSET_DROP

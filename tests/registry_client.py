@@ -1,0 +1,72 @@
+"""A small asynchronous client for tests: what an uploader and an installer say to a registry, and nothing more."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_PATIENCE = aiohttp.ClientTimeout(total=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and its JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryClient:
+    """Speaks to one project of a registry as the owner of a token."""
+
+    session: aiohttp.ClientSession
+    url: str
+    project_id: int
+
+    async def upload(self, content: bytes, *, file_name: str, name: str, version: str, **fields: str) -> Answer:
+        """Upload one file in the order in which twine sends its fields: the file last."""
+        form = aiohttp.FormData(quote_fields=False)
+        declared = {"name": name, "version": version, "sha256_digest": hashlib.sha256(content).hexdigest(), **fields}
+        for key, value in declared.items():
+            form.add_field(key, value)
+        form.add_field("content", content, filename=file_name, content_type="application/octet-stream")
+        async with self.session.post(f"{self._pypi}/", data=form) as response:
+            return Answer(response.status, await response.json())
+
+    async def page(self, name: str) -> dict[str, Any] | None:
+        """Return the simple page of the name as JSON; None when there is no such page."""
+        async with self.session.get(f"{self._pypi}/simple/{name}/", headers={"Accept": SIMPLE_JSON}) as response:
+            if response.status == 404:
+                return None
+            response.raise_for_status()
+            page: dict[str, Any] = await response.json(content_type=SIMPLE_JSON)
+            return page
+
+    async def names(self) -> list[str]:
+        """Return the names of the simple index."""
+        async with self.session.get(f"{self._pypi}/simple/", headers={"Accept": SIMPLE_JSON}) as response:
+            response.raise_for_status()
+            return [project["name"] for project in (await response.json(content_type=SIMPLE_JSON))["projects"]]
+
+    async def download(self, url: str) -> bytes:
+        """Return the bytes behind a link of a page."""
+        async with self.session.get(url.partition("#")[0]) as response:
+            response.raise_for_status()
+            return await response.read()
+
+    @property
+    def _pypi(self) -> str:
+        return f"{self.url}/api/v4/projects/{self.project_id}/packages/pypi"
+
+
+@asynccontextmanager
+async def open_client(url: str, token: str, project_id: int) -> AsyncIterator[RegistryClient]:
+    """Open a client that signs in with Basic credentials, as installers and uploaders do."""
+    headers = {"Authorization": aiohttp.encode_basic_auth("root", token)}
+    async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session:
+        yield RegistryClient(session=session, url=url, project_id=project_id)
