@@ -17,7 +17,7 @@ from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 from shared.queue.arq_queue import open_arq_queue
-from shared.queue.connection import QUEUE_NAME, redis_settings
+from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, redis_settings
 from shared.queue.serialization import job_deserializer, job_serializer
 from shared.settings import Settings
 
@@ -50,10 +50,15 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
 
 @dataclass(frozen=True, slots=True)
 class QueueConnection:
-    """What an arq worker needs to serve the queue that the API fills."""
+    """What an arq worker needs to serve the queue that the API fills.
+
+    Args:
+        longest_job_seconds: the time limit of its longest function; how old a claim is, is reckoned from it.
+    """
 
     redis_settings: RedisSettings = field(repr=False)  # its own repr prints the password
     queue_name: str
+    longest_job_seconds: int
     serialize: Callable[[dict[str, Any]], bytes]
     deserialize: Callable[[bytes], dict[str, Any]]
 
@@ -67,6 +72,7 @@ def queue_connection(settings: Settings) -> QueueConnection:
     return QueueConnection(
         redis_settings=redis_settings(_redis_url(settings)),
         queue_name=QUEUE_NAME,
+        longest_job_seconds=LONGEST_JOB_SECONDS,
         serialize=job_serializer,
         deserialize=job_deserializer,
     )

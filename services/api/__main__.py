@@ -8,7 +8,6 @@ from socket import socket as Socket  # noqa: N812 - elsewhere the name is a para
 import structlog
 
 from services.api.app import create_app
-from services.api.keys import LIFECYCLE
 from services.api.protocol import require_c_parser
 from services.api.server import listening
 from shared.log import configure_logging
@@ -35,7 +34,6 @@ async def serve(settings: Settings, *, socket: Socket | None) -> None:
         log.info("api.started", addresses=[list(bound.getsockname()[:2]) for bound in server.sockets])
         await stop.wait()
         log.info("api.draining")
-        app[LIFECYCLE].drain()
     log.info("api.stopped")
 
 

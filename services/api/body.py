@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
@@ -11,8 +12,16 @@ from shared.errors import InvalidForm, UploadStalled
 
 IDLE_SECONDS = 30.0
 """How long a client may send nothing while its body is awaited."""
+LINGERING_SECONDS = 60.0
+"""How long a body that nobody wants is still read, so that a client which sends it whole before it looks for an answer
+gets to see the refusal and not a broken connection."""
+LINGERING_IDLE_SECONDS = 5.0
+"""How long such a client may send nothing: it may have seen the answer, and be waiting for the connection to end."""
 MAX_PARAMETERS_BYTES = 1024 * 1024
 """How large a body that is no upload may be."""
+
+_BROKEN_OFF = (web.RequestPayloadError, OSError, RuntimeError)
+"""aiohttp tells a lost connection by any of these, depending on who notices first."""
 
 
 async def hold_continue(request: web.Request) -> None:
@@ -57,8 +66,7 @@ async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncItera
                 chunk = await request.content.readany()
         except TimeoutError:
             raise UploadStalled from None
-        except (web.RequestPayloadError, OSError, RuntimeError) as error:
-            # aiohttp tells a lost connection by any of these, depending on who notices first.
+        except _BROKEN_OFF as error:
             raise InvalidForm("the body is broken off or malformed") from error
         if not chunk:
             return
@@ -79,6 +87,19 @@ async def read_small(request: web.Request) -> bytes:
         if len(body) > MAX_PARAMETERS_BYTES:
             raise BodyTooLarge
     return bytes(body)
+
+
+async def discard_rest(request: web.Request) -> None:
+    """Read what the client still sends and throw it away, bounded; to be called once the answer is sent.
+
+    aiohttp would do so too, but for a client that has gone it waits for as long as for one that sends.
+    """
+    with suppress(TimeoutError, *_BROKEN_OFF):
+        async with asyncio.timeout(LINGERING_SECONDS):
+            chunk = b"-"
+            while chunk:
+                async with asyncio.timeout(LINGERING_IDLE_SECONDS):
+                    chunk = await request.content.readany()
 
 
 async def _invite(request: web.Request) -> None:

@@ -1,6 +1,8 @@
 """Whether this process wants to be sent requests: not while it starts, and not while it drains."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from shared.usecases.readiness import ReadinessReport
@@ -20,10 +22,29 @@ class Lifecycle:
     started_at: float = field(default_factory=_clock)
     has_settled: bool = False
     is_draining: bool = False
+    requests_under_way: int = 0
+    _is_idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request while it is under way."""
+        self.requests_under_way += 1
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self.requests_under_way -= 1
+            if self.requests_under_way == 0:
+                self._is_idle.set()
 
     def drain(self) -> None:
-        """Note that the process is about to end."""
+        """Note that the process is about to end: readiness says so, and connections end with their next answer."""
         self.is_draining = True
+
+    async def idle(self) -> None:
+        """Wait until no request is under way."""
+        if self.requests_under_way:
+            await self._is_idle.wait()
 
     def obstacle(self, report: ReadinessReport) -> str | None:
         """Return why no requests should be sent here, or None.

@@ -14,16 +14,12 @@ from services.api.presenters.json_response import json_response
 
 log = structlog.get_logger()
 
-LINGERING_SECONDS = 60.0
-"""How long a body that nobody wants is still read, so that a client which sends it whole before it looks for an answer
-gets to see the refusal and not a broken connection."""
-
 HANDLER_ARGS: Mapping[str, Any] = MappingProxyType(
     {
         "access_log": None,  # the request log says it once, with ids
         "auto_decompress": False,  # a small compressed body would grow without bounds
         "keepalive_timeout": 75.0,
-        "lingering_time": LINGERING_SECONDS,
+        "lingering_time": 5.0,  # refusals see to this themselves
     }
 )
 

@@ -21,7 +21,7 @@ from services.standalone.banner import ready_page
 from services.standalone.child import Child, Program, running
 from services.standalone.data_dir import hold_data_dir
 from services.standalone.errors import StartFailed
-from services.standalone.first_start import prepare_database
+from services.standalone.first_start import FirstStart, prepare_database
 from services.standalone.listening import listen, reachable_address
 from services.standalone.readiness import wait_until_ready
 from services.standalone.redis_binary import find_redis_server
@@ -31,7 +31,7 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _DRAIN_SECONDS = 35.0  # the API processes give their requests 30 seconds, the worker its jobs 25
-_READY_SECONDS = 30.0
+_READY_SECONDS = 60.0
 _SAME_REQUEST_SECONDS = 1.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -64,36 +64,43 @@ class _Supervisor:
         self._environment = _for_children(settings, environment, port=self._address.port)
         self._children: list[Child] = []
         self._stop_asked_at: float | None = None
+        self._is_stopping = False
 
     async def run(self) -> None:
         """Serve until a signal says stop."""
         self._catch_signals()
         try:
-            await self._start_and_stop_in_order()
+            async with AsyncExitStack() as stack:
+                try:
+                    await self._start_in_order(stack)
+                    await asyncio.Event().wait()  # until a signal cancels it
+                finally:
+                    self._is_stopping = True
         except asyncio.CancelledError:
             if self._stop_asked_at is None:
                 raise
         log.info("supervisor.stopped")
 
-    async def _start_and_stop_in_order(self) -> None:
-        """Start from the ground up; leave, for whatever reason, in the reverse order, each step drained."""
-        async with AsyncExitStack() as stack:
-            if self._settings.redis_url is None:
-                redis = _embedded_redis(self._settings.data_dir)
-                stack.callback(redis.remove_socket_dir)
-                self._environment["LARDER_REDIS_URL"] = redis.url
-                server = self._child(redis.program(environment=self._environment, pass_fds=(self._lock_fd,)))
-                await stack.enter_async_context(running(server))
-                await redis.wait_until_up(server)
-            first_start = await prepare_database(self._settings)
-            await stack.enter_async_context(running(self._child(self._larder("worker"))))
-            apis = [self._child(self._larder("api", listening=True)) for _ in range(self._settings.api_processes)]
-            await stack.enter_async_context(running(*apis))
-            if not await wait_until_ready(self._address, timeout_seconds=_READY_SECONDS):
-                raise StartFailed(f"no API process became ready in {_READY_SECONDS:g} seconds; the log above says why")
-            url = self._settings.external_url or f"http://{self._address.authority}"
-            print(ready_page(self._settings, first_start, url=url), end="", flush=True)
-            await asyncio.Event().wait()  # until a signal cancels it
+    async def _start_in_order(self, stack: AsyncExitStack) -> None:
+        """Start from the ground up. The stack stops what was started in the reverse order, each step drained."""
+        if self._settings.redis_url is None:
+            redis = _embedded_redis(self._settings.data_dir)
+            stack.callback(redis.remove_socket_dir)
+            self._environment["LARDER_REDIS_URL"] = redis.url
+            server = self._child(redis.program(environment=self._environment, pass_fds=(self._lock_fd,)))
+            await stack.enter_async_context(running(server))
+            await redis.wait_until_up(server)
+        first_start = await prepare_database(self._settings)
+        await stack.enter_async_context(running(self._child(self._larder("worker"))))
+        apis = [self._child(self._larder("api", listening=True)) for _ in range(self._settings.api_processes)]
+        await stack.enter_async_context(running(*apis))
+        await self._say_when_ready(first_start)
+
+    async def _say_when_ready(self, first_start: FirstStart) -> None:
+        if not await wait_until_ready(self._address, timeout_seconds=_READY_SECONDS):
+            raise StartFailed(f"no API process became ready in {_READY_SECONDS:g} seconds; the log above says why")
+        url = self._settings.external_url or f"http://{self._address.authority}"
+        print(ready_page(self._settings, first_start, url=url), end="", flush=True)
 
     def _child(self, program: Program) -> Child:
         child = Child(program)
@@ -123,7 +130,8 @@ class _Supervisor:
         if self._stop_asked_at is None:
             self._stop_asked_at = now
             log.info("supervisor.stopping", signal=number.name)
-            task.cancel()
+            if not self._is_stopping:  # a stop that is under way is never cancelled
+                task.cancel()
         elif now - self._stop_asked_at >= _SAME_REQUEST_SECONDS:  # make and init systems say it twice at once
             log.warning("supervisor.stopping_at_once", signal=number.name)
             for child in self._children:

@@ -13,8 +13,6 @@ from shared.usecases.process import ProcessPackageFile
 
 _POLL_SECONDS = 0.02
 """arq looks for jobs this often; a person waits for it after each upload."""
-_PROCESS_SECONDS = 3600
-"""No file takes this long; a job that hangs must end all the same. Its lease tells much sooner that it died."""
 _DESTROY_SECONDS = 300
 _JOBS_AT_ONCE = 10
 DRAIN_SECONDS = 25
@@ -43,7 +41,7 @@ def create_worker(
     connection = queue_connection(settings)
     return Worker(
         functions=[
-            func(process_package_file, name="process_package_file", timeout=_PROCESS_SECONDS),
+            func(process_package_file, name="process_package_file", timeout=connection.longest_job_seconds),
             func(destroy_package_file, name="destroy_package_file", timeout=_DESTROY_SECONDS),
         ],
         redis_settings=connection.redis_settings,

@@ -67,8 +67,8 @@ class JobQueue(Protocol):
     async def enqueue_again(self, job: Job) -> None:
         """Like `enqueue`, for a job that should long have been done: a worker that seems to hold it may have died.
 
-        The claim of a worker on the job id is dropped, so that another can start it. If the first one lives after
-        all, both run: jobs stand that.
+        A worker's claim on the job id is dropped once it is 15 seconds old, so that another can start the job. If the
+        first one lives after all, both run: jobs stand that.
 
         Raises:
             QueueUnavailable: Redis does not answer.

@@ -19,6 +19,8 @@ from shared.ports.job_queue import DestroyPackageFileJob, Job, ProcessPackageFil
 from shared.queue.connection import (
     CALL_SECONDS,
     DESTROY_FUNCTION,
+    FRESH_CLAIM_SECONDS,
+    LONGEST_JOB_SECONDS,
     PROCESS_FUNCTION,
     QUEUE_NAME,
     VERDICTS_CHANNEL,
@@ -32,6 +34,8 @@ from shared.queue.verdicts import Verdicts
 T = TypeVar("T")
 
 _CALLS_AT_ONCE = 16
+_FRESH_CLAIM_MS = (LONGEST_JOB_SECONDS + 10 - FRESH_CLAIM_SECONDS) * 1000
+"""A claim that lasts longer than this was made within the last FRESH_CLAIM_SECONDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,14 @@ class ArqJobQueue:
         order = _order_of(job)
         now_ms = timestamp_ms()
 
+        claim = in_progress_key_prefix + order.queue_id
+
         async def put_again() -> None:
+            claimed_for_ms = await self._redis.pttl(claim)
             async with self._redis.pipeline(transaction=True) as pipe:
-                # arq starts no job that has this key, which a killed worker leaves until the longest job would be over.
-                pipe.delete(in_progress_key_prefix + order.queue_id)
+                if claimed_for_ms < _FRESH_CLAIM_MS:
+                    # arq starts no claimed job, and a killed worker's claim stays until the longest job would be over.
+                    pipe.delete(claim)
                 pipe.set(job_key_prefix + order.queue_id, order.definition(now_ms), nx=True, px=expires_extra_ms)
                 # Nor one whose time is to come: that of a job that was enqueued before a clock was set back.
                 pipe.zadd(QUEUE_NAME, {order.queue_id: now_ms}, lt=True)

@@ -20,6 +20,11 @@ WORKER_SEEN_MS = 15_000
 PROCESS_FUNCTION = "process_package_file"
 DESTROY_FUNCTION = "destroy_package_file"
 
+LONGEST_JOB_SECONDS = 3600
+"""How long one job may run; a worker's claim on it lasts ten seconds longer (arq's own addition)."""
+FRESH_CLAIM_SECONDS = 15
+"""A claim that is younger belongs to a worker that is about to begin."""
+
 CALL_SECONDS = 1.0
 """How long one call may take in all, waiting for a free connection included."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import sqlite3
 import stat
@@ -111,7 +112,7 @@ class Registry:
         for name, value in {"name": "pkg", "version": "1.0", **fields}.items():
             form.add_field(name, value)
         if content is not None:
-            form.add_field("content", content, filename=file_name)
+            form.add_field("content", io.BytesIO(content), filename=file_name)
         url = f"{self.pypi_of(self.project_id if to is None else to)}{slash}"
         return await self.ask(method, url, token=token, data=form)
 
@@ -183,8 +184,8 @@ class Registry:
     def blobs_on_disk(self) -> list[Path]:
         return [path for path in (self.settings.data_dir / "blobs").rglob("*") if path.is_file()]
 
-    def blobs_being_written(self) -> int:
-        """Return how many files below the blob directory this process holds open, those without a name included."""
+    def blobs_held_open(self) -> int:
+        """Return how many files below the blob directory this process holds open, nameless ones included."""
         found = 0
         for handle in Path("/proc/self/fd").iterdir():
             with suppress(OSError):

@@ -158,4 +158,4 @@ def _begin_upload(registry: Registry, length: int) -> bytes:
 
 
 async def _is_written(registry: Registry, count: int) -> bool:
-    return registry.blobs_being_written() == count
+    return registry.blobs_held_open() == count

@@ -15,7 +15,7 @@ from typing import Any
 from tests.waiting import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 """How long a busy machine may take until `larder serve` is ready."""
 _STOP_SECONDS = 60.0
 _READY = re.compile(r"^Larder is ready: (\S+)$", re.MULTILINE)

@@ -35,11 +35,11 @@ async def page(request: web.Request) -> web.StreamResponse:
     """
     project = request[VISIT].project
     spelling = file_path(request, "package_name", told_as="package_name")
-    wanted = _format(request)
     name = normalize_name(spelling)
     links = Links(external_url(request))
     if name != spelling:
         return _redirect(request, f"{links.simple_page(project.id, name)}/")
+    wanted = _format(request)
     files = await request.app[USE_CASES].list_package_files(project.id, name)
     match wanted:
         case SimpleFormat.JSON:

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from services.api import problems
-from services.api.body import check_expectation, has_unread_body
+from services.api.body import check_expectation, discard_rest, has_unread_body
 from services.api.keys import HAS_BEGUN, REQUEST_ID
 from services.api.presenters.json_response import json_response
 from services.api.routes import endpoint_of
@@ -167,6 +167,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         answer = Answer(500, {"message": "500 Internal Server Error", "request_id": request[REQUEST_ID]})
     response = json_response(answer.body, status=answer.status, headers=answer.headers)
     if has_unread_body(request):
-        # What the client still sends is read and thrown away for a while, so that it gets to see this answer.
         response.force_close()
+        await response.prepare(request)
+        await response.write_eof()
+        await discard_rest(request)
     return response

@@ -7,7 +7,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from services.api.keys import HAS_BEGUN, PRINCIPAL, REQUEST_ID
+from services.api.keys import HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
 from services.api.routes import endpoint_of
 from shared.models import SignedIn
 
@@ -32,8 +32,12 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
     began_at = clock()
     status: int | None = None
     sent_bytes: int | None = None
+    lifecycle = request.app[LIFECYCLE]
     try:
-        response = await handler(request)
+        with lifecycle.request():
+            response = await handler(request)
+        if lifecycle.is_draining:
+            response.force_close()
         status, sent_bytes = response.status, response.content_length
         return response
     finally:

@@ -94,4 +94,7 @@ async def test_the_store_leaves_no_threads(database_url: str) -> None:
     before = set(threading.enumerate())
     async with open_metadata_store(database_url) as store:
         await publish(store, await new_project(store))
-    assert set(threading.enumerate()) <= before
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(5)  # It has been told to end.
+    assert not any(thread.is_alive() for thread in left)

@@ -145,3 +145,9 @@ async def test_an_idle_store_holds_no_transaction(database_url: str, store: SqlM
     # Truncating the log needs that nobody reads from it.
     assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     connection.close()
+
+
+async def test_a_sqlite_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(MetadataUnavailable, match=r"SQLite 3\.35\.0 is needed"):
+        await migrate(f"sqlite:///{tmp_path}/larder.sqlite3")

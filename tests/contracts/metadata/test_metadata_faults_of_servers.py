@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.migrate import migrate
@@ -105,3 +105,15 @@ async def test_an_idle_session_holds_no_transaction(store: SqlMetadataStore, pro
             )
         )
     assert {row.state for row in states} <= {"idle"}
+
+
+async def test_sessions_have_limits_and_readers_a_snapshot(database_url: str) -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "transaction_isolation")
+    query = select(*(func.current_setting(name) for name in names))
+    async with open_metadata_store(database_url, wait_seconds=3) as store:
+        async with store.writing() as writer:
+            (of_writer,) = await writer._transaction.rows(query)
+        async with store.reading() as reader:
+            (of_reader,) = await reader._transaction.rows(query)
+    assert tuple(of_writer) == ("3s", "6s", "1min", "read committed")
+    assert tuple(of_reader) == ("3s", "6s", "1min", "repeatable read")

@@ -1,6 +1,7 @@
 """Migrations: from nothing to this version's schema, whole or not at all."""
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -193,9 +194,13 @@ asyncio.run(migrate(sys.argv[1]))
     assert await migrate(empty_url) == (None, REVISION)
 
 
-async def test_a_migration_prints_nothing(empty_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_migration_prints_and_logs_nothing(
+    empty_url: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     await migrate(empty_url)
     assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.name.startswith("alembic")] == []
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://", "sqlite:///", "nonsense", "postgresql://host", ""])

@@ -142,6 +142,21 @@ async def test_a_package_is_removed_only_when_it_has_no_files(store: SqlMetadata
         assert await rows.packages.package(file.package_id) is None
 
 
+async def test_who_comes_too_late_for_a_package_that_is_gone_is_told_so_quietly(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    file = await publish(store, project)
+    async with store.writing() as rows:
+        await rows.packages.lock(file.package_id)
+        await rows.packages.remove_file(file.id, source=PackageFileStatus.DEFAULT)
+        await rows.packages.remove_package_if_empty(file.package_id)
+    async with store.writing() as rows:
+        assert await rows.packages.lock(file.package_id) is None
+        assert not await rows.packages.remove_file(file.id, source=PackageFileStatus.ERROR)
+        assert not await rows.packages.doom_file(file.id, source=ANY_FILE)
+        assert await rows.packages.doom_package(file.package_id, source=ANY_PACKAGE) is None
+        assert not await rows.packages.remove_package_if_empty(file.package_id)
+
+
 async def test_only_doomed_packages_without_files_are_swept(store: SqlMetadataStore) -> None:
     project = await new_project(store)
     swept = []

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore
+from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.models import AccessLevel, NamespaceId, NamespaceKind, ProjectId, UserId, UserState, Visibility
 from tests.contracts.metadata.sample_rows import add_group, add_project, add_user
 
@@ -198,3 +200,22 @@ async def test_a_membership_counts_until_the_instant_of_its_expiry(store: SqlMet
         assert await rows.tenants.level_in_project(ada.id, project, now=just_before) is AccessLevel.DEVELOPER
         assert await rows.tenants.level_in_project(ada.id, project, now=NOW) is AccessLevel.GUEST
         assert await rows.tenants.level_in_namespace(ada.id, team, now=NOW) is AccessLevel.NO_ACCESS
+
+
+async def test_all_projects_below_a_group_are_one_query(store: SqlMetadataStore) -> None:
+    async with store.writing() as rows:
+        top = await add_group(rows, "top")
+        team = await add_group(rows, "team", parent=top)
+        await add_project(rows, await add_group(rows, "other"), "elsewhere")
+        below = [await add_project(rows, top, "a"), await add_project(rows, team, "b")]
+        deep = await add_project(rows, await add_group(rows, "deep", parent=team), "c")
+    query = (
+        select(projects.c.id)
+        .join(namespace_ancestors, namespace_ancestors.c.namespace_id == projects.c.namespace_id)
+        .order_by(projects.c.id)
+    )
+    async with store.reading() as reader:
+        of_top = await reader._transaction.rows(query.where(namespace_ancestors.c.ancestor_id == top.id))
+        of_team = await reader._transaction.rows(query.where(namespace_ancestors.c.ancestor_id == team.id))
+    assert [row.id for row in of_top] == [project.id for project in (*below, deep)]
+    assert [row.id for row in of_team] == [below[1].id, deep.id]

@@ -112,6 +112,25 @@ async def test_a_watch_hears_announcements_again_after_redis_was_away(
         await _until_heard(queue, watch)
 
 
+async def test_a_queue_that_has_just_been_opened_hears_at_once(redis_server: RedisServer) -> None:
+    async with (
+        redis_of(redis_server) as redis,
+        open_arq_queue(redis_server.url) as queue,
+        queue.watch(_FILE) as watch,
+    ):
+        await redis.publish("larder:verdicts", b"7")
+
+        assert await watch.wait(timeout_seconds=PATIENCE_SECONDS)
+
+
+async def test_a_watch_that_is_over_is_forgotten(redis_server: RedisServer) -> None:
+    async with open_arq_queue(redis_server.url) as queue:
+        async with queue.watch(_FILE), queue.watch(_FILE):
+            assert queue._verdicts._watches
+
+        assert queue._verdicts._watches == {}
+
+
 async def test_a_process_keeps_one_subscription_however_many_watch(queue: JobQueue, redis_server: RedisServer) -> None:
     async with asyncio.TaskGroup() as tasks:
         for number in range(50):

@@ -10,6 +10,7 @@ from shared.errors import QueueUnavailable
 from shared.models import PackageFileId
 from shared.ports.job_queue import DestroyPackageFileJob, Job, JobQueue, ProcessPackageFileJob
 from shared.queue.arq_queue import open_arq_queue
+from shared.queue.connection import LONGEST_JOB_SECONDS
 from tests.contracts.queue.workers import Desk, redis_of, work_off
 from tests.redis_server import RedisServer, free_port, new_redis_server
 
@@ -19,6 +20,8 @@ _DESTROY = DestroyPackageFileJob(_FILE)
 _PROCESS_DONE = ("process:7:2", "process", 7, 2)
 _DESTROY_DONE = ("destroy:7", "destroy", 7)
 _LONGEST_CALL_SECONDS = 1.5
+_CLAIM = "arq:in-progress:process:7:2"
+_NEW_CLAIM_MS = (LONGEST_JOB_SECONDS + 10) * 1000
 
 
 @pytest.mark.parametrize(("job", "done"), [(_PROCESS, _PROCESS_DONE), (_DESTROY, _DESTROY_DONE)])
@@ -69,15 +72,24 @@ async def test_a_job_that_a_killed_worker_holds_is_taken_by_another_when_it_is_e
     desk = Desk()
     await queue.enqueue(_PROCESS)
     async with redis_of(redis_server) as redis:
-        await redis.set("arq:in-progress:process:7:2", b"1", px=300_000)
+        await redis.set(_CLAIM, b"1", px=_NEW_CLAIM_MS - 15_500)
 
     await queue.enqueue(_PROCESS)
     async with redis_of(redis_server) as redis:
-        assert await redis.exists("arq:in-progress:process:7:2")
+        assert await redis.exists(_CLAIM)
     await queue.enqueue_again(_PROCESS)
     await work_off(redis_server, desk)
 
     assert desk.done == [_PROCESS_DONE]
+
+
+async def test_a_job_that_a_worker_has_just_taken_is_left_to_it(queue: JobQueue, redis_server: RedisServer) -> None:
+    async with redis_of(redis_server) as redis:
+        await redis.set(_CLAIM, b"1", px=_NEW_CLAIM_MS)
+
+        await queue.enqueue_again(_PROCESS)
+
+        assert await redis.exists(_CLAIM)
 
 
 async def test_a_job_enqueued_before_a_clock_was_set_back_is_taken_when_it_is_enqueued_again(
@@ -150,6 +162,20 @@ async def test_another_attempt_and_another_kind_are_other_jobs(queue: JobQueue, 
     await work_off(redis_server, desk)
 
     assert sorted(desk.done) == [_DESTROY_DONE, _PROCESS_DONE, ("process:7:3", "process", 7, 3)]
+
+
+async def test_a_job_that_is_enqueued_again_and_again_keeps_its_place(
+    queue: JobQueue, redis_server: RedisServer
+) -> None:
+    async with redis_of(redis_server) as redis:
+        await queue.enqueue(_PROCESS)
+        await redis.zincrby("larder:jobs", -60_000, "process:7:2")
+        place = await redis.zscore("larder:jobs", "process:7:2")
+
+        await queue.enqueue(_PROCESS)
+        await queue.enqueue_again(_PROCESS)
+
+        assert await redis.zscore("larder:jobs", "process:7:2") == place
 
 
 async def test_a_job_is_stored_as_json(queue: JobQueue, redis_server: RedisServer) -> None:
