@@ -1,0 +1,83 @@
+"""Offset pagination as GitLab does it: parameters in, headers out.
+
+Source: lib/api/pagination_params.rb, lib/gitlab/pagination/offset_header_builder.rb; contract, Packages 1.5.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from services.api.origin import external_url
+from shared.errors import InvalidParameters
+from shared.pages import Page, PageRequest
+
+_DEFAULT_SIZE = 20
+_LARGEST_SIZE = 100
+_LARGEST_NUMBER = 2**31
+"""Beyond this every list is over; it keeps the offset within what databases take."""
+_INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+
+T = TypeVar("T")
+
+
+def read_page_request(request: web.Request) -> PageRequest:
+    """Return the page that the query asks for.
+
+    A number below 1 is as good as 1; a size over 100 is capped.
+
+    Raises:
+        InvalidParameters: a parameter is no integer, or a page of no entries is wanted.
+    """
+    number = _integer(request, "page", default=1)
+    size = _integer(request, "per_page", default=_DEFAULT_SIZE)
+    problems = [f"{name} is invalid" for name, value in (("page", number), ("per_page", size)) if value is None]
+    if size == 0:
+        problems.append("per_page has a value not allowed")
+    if number is None or size is None or problems:
+        raise InvalidParameters(*problems)
+    return PageRequest(
+        number=min(max(number, 1), _LARGEST_NUMBER), size=min(size, _LARGEST_SIZE) if size > 0 else _DEFAULT_SIZE
+    )
+
+
+def page_headers(
+    request: web.Request, wanted: PageRequest, page: Page[T], *, parameters: Mapping[str, str | int]
+) -> dict[str, str]:
+    """Return the headers that tell where this page stands in its list.
+
+    Args:
+        parameters: all that the endpoint knows of, path parameters and defaults included; they stand in every link,
+            with those that the client sent, sorted by name.
+    """
+    total_pages = None if page.total is None else max(1, -(-page.total // wanted.size))
+    following = wanted.number + 1 if page.has_more else None
+    previous = wanted.number - 1 if wanted.number > 1 else None
+
+    def link(number: int, relation: str) -> str:
+        query = {**parameters, **request.query, "page": number, "per_page": wanted.size}
+        url = f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(sorted(query.items()))}"
+        return f'<{url}>; rel="{relation}"'
+
+    links = [link(number, name) for name, number in (("prev", previous), ("next", following)) if number is not None]
+    links.append(link(1, "first"))
+    headers = {
+        "X-Per-Page": str(wanted.size),
+        "X-Page": str(wanted.number),
+        "X-Next-Page": "" if following is None else str(following),
+        "X-Prev-Page": "" if previous is None else str(previous),
+    }
+    if page.total is not None and total_pages is not None:
+        links.append(link(total_pages, "last"))
+        headers |= {"X-Total": str(page.total), "X-Total-Pages": str(total_pages)}
+    return headers | {"Link": ", ".join(links)}
+
+
+def _integer(request: web.Request, name: str, *, default: int) -> int | None:
+    """Return the parameter as a number, the default when it is absent or blank, None when it is none."""
+    text = request.query.get(name, "").strip()
+    if not text:
+        return default
+    return int(text) if _INTEGER.fullmatch(text) else None
