@@ -14,6 +14,8 @@ CODE := $(wildcard services shared tests benchmarks)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Two makes at once take turns, where the machine has flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefile")
+# One test file to a core at a time. The long tests go one by one: some of them load or fill the machine themselves.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
 help: ## list the targets
@@ -26,15 +28,16 @@ run: ## set everything up and serve: embedded Redis, API, worker (Ctrl-C stops i
 dev: ## like run, with data in var-dev, readable logs, and a restart on every change
 	$(SET_UP) .venv/.dev .venv/.redis
 	@LARDER_DATA_DIR=$${LARDER_DATA_DIR:-var-dev} LARDER_LOG_FORMAT=$${LARDER_LOG_FORMAT:-console} \
-		exec $(BIN)/watchfiles --target-type command --sigint-timeout 60 '$(BIN)/larder serve' services shared
+		exec $(BIN)/watchfiles --target-type command --sigint-timeout 15 '$(BIN)/larder serve' services shared
 
 test: ## run the tests
-	$(SET_UP) .venv/.dev .venv/.redis
-	@$(BIN)/python -m pytest -m "not slow"
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-all: ## run all tests, the long ones too; a backend that is missing is a failure
-	$(SET_UP) .venv/.dev .venv/.redis
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m slow
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

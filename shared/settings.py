@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from shared.errors import SettingsInvalid
 from shared.models import UploadChecks
@@ -97,7 +97,7 @@ def _text(text: str) -> str:
 
 def _integer(lowest: int, highest: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+        if len(text) > 18 or not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
             raise ValueError(f"takes a whole number from {lowest} to {highest}")
         return int(text)
 
@@ -123,7 +123,7 @@ def _size(text: str) -> int:
     for suffix, unit in (("KIB", 1024), ("MIB", 1024**2), ("GIB", _GIB), ("TIB", 1024**4)):
         if number.upper().endswith(suffix):
             number, factor = number[: -len(suffix)].strip(), unit
-    if not number.isascii() or not number.isdigit() or not 0 < int(number) * factor <= 1024**5:
+    if len(number) > 18 or not number.isascii() or not number.isdigit() or not 0 < int(number) * factor <= 1024**5:
         raise ValueError("takes a number of bytes greater than 0, or one with KiB, MiB, GiB or TiB behind it")
     return int(number) * factor
 
@@ -194,7 +194,7 @@ _VARIABLES: Mapping[str, _Variable] = {
     "DATABASE_URL": _Variable(
         "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
     ),
-    "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{path}/blobs"),
+    "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{quote(str(path))}/blobs"),
     "REDIS_URL": _Variable("redis_url", _url("redis", "rediss", "unix"), lambda _: None),
     "ROOT_TOKEN": _Variable("root_token", _token, lambda _: None),
     "API_PROCESSES": _Variable("api_processes", _integer(1, 256), lambda _: _processors()),

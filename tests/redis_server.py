@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from services.standalone.redis_binary import find_redis_server
+from tests.waiting import eventually
 
 _PATIENCE_SECONDS = 10.0
-_POLL_SECONDS = 0.005
 
 
 class RedisServer:
@@ -54,11 +53,9 @@ class RedisServer:
         """Start the server and return when it answers."""
         assert self._process is None, "the server is already running"
         self._process = await asyncio.to_thread(self._spawn)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not await self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"Redis does not start:\n{self._log_tail()}")
-            await asyncio.sleep(_POLL_SECONDS)
+        await eventually(self._answers_or_died, what="Redis answers", timeout_seconds=_PATIENCE_SECONDS)
+        if self._process.poll() is not None:
+            pytest.fail(f"Redis does not start:\n{self._log_tail()}")
 
     async def stop(self) -> None:
         """End the server as an operator would."""
@@ -100,6 +97,9 @@ class RedisServer:
         process.send_signal(number)
         await asyncio.to_thread(process.wait, _PATIENCE_SECONDS)
         self._process = None
+
+    async def _answers_or_died(self) -> bool:
+        return self._process is None or self._process.poll() is not None or await self._answers()
 
     async def _answers(self) -> bool:
         try:

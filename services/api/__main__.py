@@ -33,7 +33,6 @@ async def serve(settings: Settings, *, socket: Socket | None) -> None:
     async with listening(app, socket) as server:
         log.info("api.started", addresses=[list(bound.getsockname()[:2]) for bound in server.sockets])
         await stop.wait()
-        log.info("api.draining")
     log.info("api.stopped")
 
 

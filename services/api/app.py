@@ -1,10 +1,12 @@
 """The web application."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
-from services.api.keys import LIFECYCLE, SETTINGS, USE_CASES
+from services.api.keys import LIFECYCLE, SETTINGS, USE_CASES, VERSION
 from services.api.lifecycle import Lifecycle
 from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
@@ -29,5 +31,13 @@ def create_app(settings: Settings) -> web.Application:
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
         app[USE_CASES] = make_use_cases(app[SETTINGS], backends)
+        app[VERSION] = await asyncio.to_thread(_installed_version)
         app[LIFECYCLE] = Lifecycle()
         yield
+
+
+def _installed_version() -> str:
+    try:
+        return version("larder")
+    except PackageNotFoundError:
+        return "unknown"  # It runs from its source, without being installed.

@@ -44,7 +44,7 @@ def check_expectation(request: web.Request) -> None:
 
 def has_unread_body(request: web.Request) -> bool:
     """Say whether the client still sends, or waits to send, something that nobody will look at."""
-    return request.body_exists and not request.content.at_eof()
+    return request.body_exists and not request.content.is_eof()
 
 
 async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncIterator[bytes]:
@@ -61,8 +61,11 @@ async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncItera
     clock = asyncio.get_running_loop().time
     deadline = clock() + max_seconds
     while True:
+        remaining = deadline - clock()
+        if remaining <= 0:
+            raise UploadStalled  # However much of it is here already.
         try:
-            async with asyncio.timeout(min(IDLE_SECONDS, deadline - clock())):
+            async with asyncio.timeout(min(IDLE_SECONDS, remaining)):
                 chunk = await request.content.readany()
         except TimeoutError:
             raise UploadStalled from None

@@ -11,6 +11,8 @@ from shared.usecases.admission import Visit
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+VERSION = web.AppKey("version", str)
+"""Of the installed Larder."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
@@ -43,9 +44,12 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun and cannot be replaced")
         request_id = new_request_id()
-        log.info("request.malformed", request_id=request_id, status=status, fault=type(exc).__name__)
+        if status < 500:
+            log.info("request.malformed", request_id=request_id, status=status, fault=type(exc).__name__)
+        else:
+            log.error("request.failed", request_id=request_id, status=status, exc_info=exc)
         response = json_response(
-            {"error": "400 Bad Request"} if status == 400 else {"message": f"{status} Internal Server Error"},
+            {"error": f"{status} {HTTPStatus(status).phrase}"},
             status=status,
             headers={**COMMON_HEADERS, REQUEST_ID_HEADER: request_id},
         )

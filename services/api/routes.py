@@ -2,8 +2,8 @@
 
 To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
 a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
-`{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter:THE_REST}` is
-all the rest. Rows that are asked for most stand first.
+`{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter+}` is all
+the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,6 @@ from services.api.guards import (
 from services.api.handlers import download, fallback, groups, health, instance, projects, simple, upload, user
 
 API = "/api/v4"
-THE_REST = "(?s:.+)"
-ANYTHING = "(?s:.*)"
 PYPI = f"{API}/projects/{{project}}/packages/pypi"
 
 
@@ -45,9 +43,9 @@ class Endpoint:
 
 
 ENDPOINTS = (
-    Endpoint(("GET",), f"{PYPI}/simple/{{package_name:{THE_REST}}}", may_pull, simple.page),
+    Endpoint(("GET",), f"{PYPI}/simple/{{package_name+}}", may_pull, simple.page),
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
-    Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name:{THE_REST}}}", may_pull, download.file),
+    Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
     Endpoint(("GET",), f"{API}/projects/{{project}}", may_see_project, projects.show),
     Endpoint(("POST",), f"{API}/projects", signed_in, projects.create),
@@ -57,7 +55,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
-    Endpoint(("*",), f"/{{anything:{ANYTHING}}}", open_to_all, fallback.nothing_here),
+    Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )
 
 _TABLE = web.AppKey("endpoints", dict[web.AbstractRoute, Endpoint])
@@ -67,8 +65,7 @@ def add_routes(app: web.Application) -> None:
     """Put the whole table into the application's router."""
     table: dict[web.AbstractRoute, Endpoint] = {}
     for endpoint in ENDPOINTS:
-        takes_the_rest = endpoint.path.endswith((f":{THE_REST}}}", f":{ANYTHING}}}"))
-        for path in (endpoint.path,) if takes_the_rest else (endpoint.path, f"{endpoint.path}/"):
+        for path in _patterns(endpoint.path):
             for method in _with_head(endpoint.methods):
                 route = app.router.add_route(method, path, endpoint.handler, expect_handler=hold_continue)
                 table[route] = endpoint
@@ -78,6 +75,13 @@ def add_routes(app: web.Application) -> None:
 def endpoint_of(request: web.Request) -> Endpoint | None:
     """Return the row that matched; None for what cannot match any, such as `OPTIONS *`."""
     return request.app[_TABLE].get(request.match_info.route)
+
+
+def _patterns(path: str) -> tuple[str, ...]:
+    """Return the patterns, as the router writes them, of a path with and without a slash at its end."""
+    if path.endswith(("+}", "*}")):
+        return (path.replace("+}", ":(?s:.+)}").replace("*}", ":(?s:.*)}"),)
+    return path, f"{path}/"
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ async def listening(app: web.Application, socket: Socket | None) -> AsyncIterato
         finally:
             app[LIFECYCLE].drain()
             server.close()
+            log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
             await _finish_requests(app[LIFECYCLE])
     finally:
         await runner.cleanup()

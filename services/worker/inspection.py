@@ -115,8 +115,9 @@ class DistributionInspector:
             child.stdin.write(line)
             await child.stdin.drain()
         child.stdin.close()
-        # The child is busy now, so starting its successor costs this inspection nothing.
-        await self._prepare_spare()
+        # The child is busy now, so starting its successor costs this inspection nothing; nor must its failure.
+        with suppress(OSError):
+            await self._prepare_spare()
         output = bytearray()
         while chunk := await child.stdout.read(_CHUNK_BYTES):
             output += chunk

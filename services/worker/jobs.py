@@ -14,6 +14,8 @@ from shared.usecases.process import ProcessPackageFile
 
 CONTEXT_KEY = "larder"
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
@@ -27,7 +29,13 @@ async def process_package_file(ctx: dict[str, Any], file_id: int, attempt: int) 
     """Give the verdict on an uploaded file."""
     jobs: JobContext = ctx[CONTEXT_KEY]
     with structlog.contextvars.bound_contextvars(job_id=ctx["job_id"]):
-        await jobs.process(PackageFileId(file_id), attempt)
+        try:
+            await jobs.process(PackageFileId(file_id), attempt)
+        except Exception:
+            # Its blob may have been destroyed while it was being read: no fault, and nobody waits for it.
+            if await jobs.process.is_wanted(PackageFileId(file_id), attempt):
+                raise
+            log.info("package_file.no_longer_wanted", file_id=file_id, attempt=attempt)
 
 
 async def destroy_package_file(ctx: dict[str, Any], file_id: int) -> None:

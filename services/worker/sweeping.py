@@ -13,14 +13,16 @@ log = structlog.get_logger()
 
 _SWEEP_SECONDS = 3.0
 _ORPHANS_SECONDS = 6 * 3600.0
+_FIRST_ORPHANS_SECONDS = 600.0
+"""Not at once: a worker that is restarted again and again must not walk through all blobs each time."""
 _BEAT_SECONDS = 4.0
 
 
 async def keep_sweeping(sweep: Sweep, orphans: SweepOrphans) -> None:
     """Sweep until cancelled; a sweep that fails is logged and the next one begins anew."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_every(_SWEEP_SECONDS, "sweep", sweep))
-        group.create_task(_every(_ORPHANS_SECONDS, "orphans", orphans))
+        group.create_task(_every(_SWEEP_SECONDS, "sweep", sweep, first_after=0))
+        group.create_task(_every(_ORPHANS_SECONDS, "orphans", orphans, first_after=_FIRST_ORPHANS_SECONDS))
 
 
 async def keep_beating(queue: JobQueue, worker_id: str) -> None:
@@ -30,7 +32,8 @@ async def keep_beating(queue: JobQueue, worker_id: str) -> None:
         await asyncio.sleep(_BEAT_SECONDS)
 
 
-async def _every(seconds: float, name: str, action: Callable[[], Awaitable[object]]) -> None:
+async def _every(seconds: float, name: str, action: Callable[[], Awaitable[object]], *, first_after: float) -> None:
+    await asyncio.sleep(first_after)
     while True:
         try:
             await action()

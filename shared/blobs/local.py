@@ -1,7 +1,7 @@
 """The disk store: each blob is a file `YYYY/MM/DD/<uuid7>` below one root directory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date
@@ -43,7 +43,7 @@ class LocalBlobStore:
     def create(self, key: BlobKey) -> AbstractAsyncContextManager[BlobWriter]:
         return self._writing(check_blob_key(key))
 
-    def read(self, key: BlobKey, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    def read(self, key: BlobKey, *, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length cannot be negative")
         return self._reading(check_blob_key(key), offset, length)
@@ -57,7 +57,7 @@ class LocalBlobStore:
         with storage_errors():
             await self._threads.run(files.remove, self._directories, check_blob_key(key))
 
-    async def keys(self, *, before: date) -> AsyncIterator[BlobKey]:
+    async def keys(self, *, before: date) -> AsyncGenerator[BlobKey, None]:
         with storage_errors():
             days = await self._threads.run(self._directories.days, before)
         for day in days:
@@ -88,7 +88,7 @@ class LocalBlobStore:
         finally:
             await writer.close()
 
-    async def _reading(self, key: BlobKey, offset: int, length: int | None) -> AsyncIterator[bytes]:
+    async def _reading(self, key: BlobKey, offset: int, length: int | None) -> AsyncGenerator[bytes, None]:
         reading = files.Reading(self._directories, key)
         try:
             with storage_errors():

@@ -9,19 +9,18 @@ REPEATABLE READ, so that their selects agree.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from shared.errors import MetadataUnavailable
-from shared.metadata.faults import translated_faults
+from shared.metadata.doors import Door, Doors, directly, to_the_end
 
 _SQLITE_SCHEME = "sqlite://"
 _OLDEST_SQLITE = (3, 35, 0)
@@ -30,54 +29,6 @@ _SQLITE_READERS = 4
 _POSTGRESQL_CONNECTIONS = 5
 """For one process, of which a machine runs one a core; a server takes a hundred as it comes."""
 _IDLE_IN_TRANSACTION_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A way to connections: so many at a time, and a bounded wait for the next.
-
-    Args:
-        directory: where the SQLite database lies that is written through this door; None otherwise.
-        gate: bounds the wait; a pool's own queue can lose a connection when who waits for it is cancelled.
-    """
-
-    engine: AsyncEngine
-    directory: Path | None
-    gate: asyncio.Semaphore
-    wait_seconds: float
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction on a connection of its own; rolled back unless it was committed.
-
-        Raises:
-            MetadataUnavailable: no connection was free in time, or the database does not answer.
-            StorageFull: the disk takes no more.
-        """
-        await self._enter()
-        try:
-            async with AsyncExitStack() as stack:
-                with translated_faults(self.directory):
-                    connection = await stack.enter_async_context(self.engine.connect())
-                    await connection.begin()
-                yield connection
-        finally:
-            self.gate.release()
-
-    async def _enter(self) -> None:
-        try:
-            async with asyncio.timeout(self.wait_seconds):
-                await self.gate.acquire()
-        except TimeoutError as late:
-            raise MetadataUnavailable("no database connection became free in time") from late
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """The two ways into a database."""
-
-    reader: Door
-    writer: Door
 
 
 @asynccontextmanager
@@ -142,6 +93,7 @@ def sqlite_engine(path: Path, *, pool_size: int, begin: str, pragmas: tuple[str,
         raise MetadataUnavailable(f"SQLite {oldest} is needed; this Python comes with {sqlite3.sqlite_version}")
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
+        hide_parameters=True,  # Digests of tokens and whole forms would stand in the log of a failed statement.
         # None: the driver begins nothing by itself, so `begin` decides.
         connect_args={"isolation_level": None, "timeout": 0},
         poolclass=AsyncAdaptedQueuePool,
@@ -166,6 +118,7 @@ def postgresql_engine(
     """Return an engine whose sessions have these settings."""
     return create_async_engine(
         url,
+        hide_parameters=True,
         isolation_level="READ COMMITTED",
         connect_args={
             "timeout": connect_seconds,
@@ -205,8 +158,8 @@ async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     readers = sqlite_engine(path, pool_size=_SQLITE_READERS, begin="BEGIN", pragmas=(busy, "query_only=ON"))
     async with disposed(writer), disposed(readers):
         yield Doors(
-            reader=Door(readers, None, asyncio.Semaphore(_SQLITE_READERS), wait_seconds),
-            writer=Door(writer, path.parent, asyncio.Semaphore(1), wait_seconds),
+            reader=Door(readers, None, asyncio.Semaphore(_SQLITE_READERS), wait_seconds, to_the_end),
+            writer=Door(writer, path.parent, asyncio.Semaphore(1), wait_seconds, to_the_end),
         )
 
 
@@ -227,8 +180,8 @@ async def _open_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[Doors
     gate = asyncio.Semaphore(_POSTGRESQL_CONNECTIONS)
     async with disposed(engine):
         yield Doors(
-            reader=Door(readers, None, gate, wait_seconds),
-            writer=Door(engine, None, gate, wait_seconds),
+            reader=Door(readers, None, gate, wait_seconds, directly),
+            writer=Door(engine, None, gate, wait_seconds, directly),
         )
 
 

@@ -37,6 +37,7 @@ _SQLSTATE_UNAVAILABLE = (
     "28",  # invalid authorization
     "3D000",  # no such database
     "40",  # rolled back: deadlock, serialization
+    "42501",  # insufficient privilege
     "53",  # insufficient resources
     "55P03",  # lock not available in time
     "57",  # operator intervention: shutdown, statement timeout

@@ -30,9 +30,19 @@ class SqlPackageLeases(SqlPackageReads):
         held = update(package_files).where(*held_by(file_id, attempt))
         return await self._transaction.change(held.values(leased_until=until)) == 1
 
-    async def next_attempt(self, file_id: PackageFileId, *, attempt: int) -> bool:
+    async def release_lease(self, file_id: PackageFileId, *, attempt: int) -> bool:
         held = update(package_files).where(*held_by(file_id, attempt))
+        return await self._transaction.change(held.values(leased_until=None)) == 1
+
+    async def next_attempt(self, file_id: PackageFileId, *, attempt: int, leased_until: datetime) -> bool:
+        held = update(package_files).where(*held_by(file_id, attempt), package_files.c.leased_until == leased_until)
         return await self._transaction.change(held.values(leased_until=None, attempt=attempt + 1)) == 1
+
+    async def note_promise(self, file_id: PackageFileId) -> bool:
+        waiting = update(package_files).where(
+            package_files.c.id == file_id, package_files.c.status == PackageFileStatus.PROCESSING
+        )
+        return await self._transaction.change(waiting.values(promised_at=self._transaction.now())) == 1
 
 
 def held_by(file_id: PackageFileId, attempt: int) -> tuple[ColumnElement[bool], ...]:

@@ -34,7 +34,7 @@ _IS_DEFAULT = package_files.c.status == PackageFileStatus.DEFAULT
 
 
 def written_out(word: str) -> ColumnElement[str]:
-    """Return the word as a literal: a partial index is used only where the query states its very terms."""
+    """Return the word as a literal: only so may a plan that is made for all values use a partial index."""
     return literal_column(f"'{word}'")
 
 
@@ -82,9 +82,11 @@ class SqlPackageReads:
         )
         return row.core_metadata if row else None
 
-    async def has_blob(self, key: BlobKey) -> bool:
-        row = await self._transaction.row(select(package_files.c.id).where(package_files.c.blob_key == key))
-        return row is not None
+    async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:
+        rows = await self._transaction.rows(
+            select(package_files.c.blob_key).where(package_files.c.blob_key.in_(list(keys)))
+        )
+        return frozenset(BlobKey(row.blob_key) for row in rows)
 
     async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
         return _files(await self._transaction.rows(unleased_statement(created_before, limit)))

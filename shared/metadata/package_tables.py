@@ -29,7 +29,8 @@ from shared.models import PackageFileStatus, PackageStatus
 NAME_STATUSES = ("active", "archived", "deprecated", "quarantined")
 UPLOADER_KINDS = ("user", "deploy_token", "job")
 
-# Names are never removed: what was ours once is never looked for elsewhere. Source of the status words: PEP 792.
+# A name of which a file was accepted is never removed: what was ours once is never looked for elsewhere.
+# Source of the status words: PEP 792.
 package_names = Table(
     "package_names",
     metadata,
@@ -38,7 +39,7 @@ package_names = Table(
     text_column("status"),
     one_of("status", NAME_STATUSES),
     text_column("status_reason", nullable=True),
-    time_column("first_seen_at"),
+    time_column("first_accepted_at", nullable=True),
     PrimaryKeyConstraint("project_id", "normalized_name"),
 )
 
@@ -103,6 +104,7 @@ package_files = Table(
     Column("token_id", Identifier),
     time_column("created_at"),
     time_column("verified_at", nullable=True),
+    time_column("promised_at", nullable=True),  # When a second uploader of the same bytes was told that they are safe.
     time_column("doomed_at", nullable=True),
     CheckConstraint("status <> 'pending_destruction' OR doomed_at IS NOT NULL", name="doomed_since"),
     CheckConstraint("status = 'processing' OR leased_until IS NULL", name="leased_while_processing"),

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, te
 
 from shared.errors import FileNameTaken, MetadataUnavailable
 from shared.metadata.package_leases import SqlPackageLeases, held_by
+from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
-from shared.metadata.package_tables import build_links, package_file_metadata, package_files, package_names, packages
+from shared.metadata.package_tables import build_links, package_file_metadata, package_files, packages
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -128,6 +129,7 @@ class SqlPackageWrites(SqlPackageLeases):
             status=PackageStatus.DEFAULT,
             status_message=None,
         )
+        await note_accepted_name(self._transaction, file.package_id)
         return True
 
     async def refuse_file(self, file_id: PackageFileId, *, attempt: int, reason: str) -> bool:
@@ -180,15 +182,12 @@ class SqlPackageWrites(SqlPackageLeases):
         return True
 
     async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:
-        file = await self.file(file_id)
-        if file is None or file.status is not source:
-            return False
-        self._transaction.require_lock(file.package_id)
-        await self._transaction.change(delete(build_links).where(build_links.c.package_file_id == file_id))
-        await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
-        await self._transaction.change(delete(package_files).where(package_files.c.id == file_id))
-        self._transaction.touch(CounterScope.PROJECT, file.project_id)
-        return True
+        return await self._remove_file(file_id, package_files.c.status == source)
+
+    async def withdraw_file(self, file_id: PackageFileId) -> bool:
+        return await self._remove_file(
+            file_id, package_files.c.status == PackageFileStatus.ERROR, package_files.c.promised_at.is_(None)
+        )
 
     async def remove_package_if_empty(self, package_id: PackageId) -> bool:
         self._transaction.require_lock(package_id)
@@ -235,11 +234,7 @@ class SqlPackageWrites(SqlPackageLeases):
         )
         if row is None:
             return None
-        await self._transaction.change(
-            self._transaction.insert(package_names)
-            .values(project_id=new.project_id, normalized_name=new.normalized_name, status="active", first_seen_at=now)
-            .on_conflict_do_nothing()
-        )
+        await note_name(self._transaction, new.project_id, new.normalized_name)
         package = Package(**row._asdict())
         self._transaction.locked.add(package.id)
         self._transaction.touch(CounterScope.PROJECT, package.project_id)
@@ -276,14 +271,33 @@ class SqlPackageWrites(SqlPackageLeases):
             .values(status=PackageFileStatus.PENDING_DESTRUCTION, leased_until=None, doomed_at=self._transaction.now())
         )
 
+    async def _remove_file(self, file_id: PackageFileId, *conditions: ColumnElement[bool]) -> bool:
+        row = await self._transaction.row(
+            select(package_files.c.package_id, package_files.c.project_id).where(
+                package_files.c.id == file_id, *conditions
+            )
+        )
+        if row is None:
+            return False
+        self._transaction.require_lock(row.package_id)
+        # What refers to the row goes first, so the row's status is held by the package's lock and checked again.
+        await self._transaction.change(delete(build_links).where(build_links.c.package_file_id == file_id))
+        await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
+        await self._transaction.change(delete(package_files).where(package_files.c.id == file_id, *conditions))
+        self._transaction.touch(CounterScope.PROJECT, row.project_id)
+        return True
+
     async def _remove_packages(self, package_ids: list[PackageId]) -> int:
         """Remove those of the packages, all locked, that have no file rows."""
         rows = await self._transaction.rows(
-            select(packages.c.id, packages.c.project_id).where(packages.c.id.in_(package_ids), _IS_EMPTY)
+            select(packages.c.id, packages.c.project_id, packages.c.normalized_name).where(
+                packages.c.id.in_(package_ids), _IS_EMPTY
+            )
         )
         empty = [row.id for row in rows]
         await self._transaction.change(delete(build_links).where(build_links.c.package_id.in_(empty)))
         await self._transaction.change(delete(packages).where(packages.c.id.in_(empty)))
         for row in rows:
+            await forget_unpublished_name(self._transaction, row.project_id, row.normalized_name)
             self._transaction.touch(CounterScope.PROJECT, row.project_id)
         return len(empty)

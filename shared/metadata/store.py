@@ -10,8 +10,8 @@ from sqlalchemy import Connection, inspect, text
 from shared.errors import SchemaUnknown
 from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
-from shared.metadata.engine import Door, Doors, open_doors
-from shared.metadata.faults import translated_faults
+from shared.metadata.doors import Door, Doors
+from shared.metadata.engine import open_doors
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.schema import REVISION
@@ -73,20 +73,18 @@ class SqlMetadataStore:
         async with self._transaction(self.doors.writer) as transaction:
             yield SqlWriting(transaction)
             await bump_counters(transaction)
-            with translated_faults(transaction.directory):
-                await transaction.connection.commit()
+            await transaction.commit()
 
     async def check_schema(self) -> None:
         async with self._transaction(self.doors.reader) as transaction:
-            with translated_faults(transaction.directory):
-                found = await transaction.connection.run_sync(_revision)
+            found = await self.doors.reader.run(transaction.connection.run_sync(_revision))
         if found != REVISION:
             raise SchemaUnknown(found, REVISION)
 
     @asynccontextmanager
     async def _transaction(self, door: Door) -> AsyncIterator[Transaction]:
         async with door.transaction() as connection:
-            yield Transaction(connection, door.directory, self.now)
+            yield Transaction(door, connection, self.now)
 
 
 @asynccontextmanager

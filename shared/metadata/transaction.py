@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Executable, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.metadata.faults import translated_faults
+from shared.errors import LarderError
+from shared.metadata.doors import Door
 from shared.models import CounterScope, PackageId
 
 Insert = postgresql.Insert | sqlite.Insert
@@ -22,42 +22,47 @@ class Transaction:
     """A connection inside its transaction.
 
     Args:
-        directory: where the SQLite database lies that is being written; None otherwise.
+        door: the way that the connection came in.
         now: the clock that stamps rows.
         touched: the counters to bump before the commit.
         locked: the packages whose rows this transaction holds.
     """
 
+    door: Door
     connection: AsyncConnection
-    directory: Path | None
     now: Callable[[], datetime]
     touched: set[tuple[CounterScope, int]] = field(default_factory=set)
     locked: set[PackageId] = field(default_factory=set)
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows of a statement."""
-        with translated_faults(self.directory):
-            result = await self.connection.execute(statement)
-            return result.all()
+        result = await self.door.run(self.connection.execute(statement))
+        return result.all()
 
     async def row(self, statement: Executable) -> Row[Any] | None:
         """Return the first row of a statement, or None."""
-        with translated_faults(self.directory):
-            result = await self.connection.execute(statement)
-            return result.first()
+        result = await self.door.run(self.connection.execute(statement))
+        return result.first()
 
     async def change(self, statement: Executable) -> int:
         """Carry out a statement that returns no rows; return how many rows it changed."""
-        with translated_faults(self.directory):
-            result = await self.connection.execute(statement)
-            return result.rowcount
+        result = await self.door.run(self.connection.execute(statement))
+        return result.rowcount
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Undo what the block did, and only that, when it raises."""
-        with translated_faults(self.directory):
-            async with self.connection.begin_nested():
-                yield
+        """Undo what the block did, and only that, when it raises a domain error."""
+        savepoint = await self.door.run(self.connection.begin_nested().start())
+        try:
+            yield
+        except LarderError:
+            await self.door.run(savepoint.rollback())
+            raise
+        await self.door.run(savepoint.commit())
+
+    async def commit(self) -> None:
+        """Make what was done durable and seen."""
+        await self.door.run(self.connection.commit())
 
     def insert(self, table: Table) -> Insert:
         """Return an INSERT that knows ON CONFLICT; both engines spell it alike, SQLAlchemy has it once for each."""

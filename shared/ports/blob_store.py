@@ -1,6 +1,6 @@
 """The port to the bytes: where the files of packages are kept."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -75,7 +75,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    def read(self, key: BlobKey, *, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    def read(self, key: BlobKey, *, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         """Stream `length` bytes from `offset` (to the end when None) in chunks of at most 1 MiB.
 
         Raises:
@@ -102,7 +102,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    def keys(self, *, before: date) -> AsyncIterator[BlobKey]:
+    def keys(self, *, before: date) -> AsyncGenerator[BlobKey, None]:
         """Yield the keys of all visible blobs of the days before `before`, oldest day first."""
         ...
 

@@ -8,6 +8,7 @@ Rules that every implementation keeps (design: "Locks", "Leases", "A package wit
 - Ids never come back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -96,9 +97,7 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def installable_file(
-        self, project_id: ProjectId, *, sha256: str, file_name: str
-    ) -> PackageFile | None:
+    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
         The one of the highest package id when several match.
@@ -109,8 +108,8 @@ class PackageReads(Protocol):
         """Return the stored METADATA bytes of the file, or None when there are none."""
         ...
 
-    async def has_blob(self, key: BlobKey) -> bool:
-        """Return whether any file row, of whatever status, names this blob."""
+    async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:
+        """Return those of the keys that some file row, of whatever status, names; at most 500 are asked for at once."""
         ...
 
     async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
@@ -171,8 +170,26 @@ class PackageWrites(PackageReads, Protocol):
         """Move the end of this attempt's lease; False when the file is no longer this attempt's."""
         ...
 
-    async def next_attempt(self, file_id: PackageFileId, *, attempt: int) -> bool:
-        """Take the lease away from this attempt and make the file wait for the next; False when it moved on."""
+    async def release_lease(self, file_id: PackageFileId, *, attempt: int) -> bool:
+        """Let go of this attempt's lease, so that the same attempt can begin anew; False when it is not held."""
+        ...
+
+    async def next_attempt(self, file_id: PackageFileId, *, attempt: int, leased_until: datetime) -> bool:
+        """Take away this attempt's lease, provided that it still ends then, and make the file wait for the next one.
+
+        Returns:
+            False when the lease was renewed or the file moved on; then nothing changed.
+        """
+        ...
+
+    async def note_promise(self, file_id: PackageFileId) -> bool:
+        """Note that somebody who shares this file was told it is safe: only while it is in `processing`.
+
+        From then on `withdraw_file` leaves it. Bookkeeping: bumps no counter.
+
+        Returns:
+            False when it is not in `processing` any more.
+        """
         ...
 
     async def accept_file(
@@ -214,6 +231,13 @@ class PackageWrites(PackageReads, Protocol):
 
     async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:
         """Remove the file's row and metadata; its package is locked. False when its status is another or it is gone."""
+        ...
+
+    async def withdraw_file(self, file_id: PackageFileId) -> bool:
+        """Remove the row of a refused file: only from `error`, and only when nobody was promised it (`note_promise`).
+
+        Its package is locked. False when it stays, or is gone.
+        """
         ...
 
     async def remove_package_if_empty(self, package_id: PackageId) -> bool:

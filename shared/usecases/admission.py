@@ -1,8 +1,10 @@
 """Find out who asks, and let them in where they want to go, or not: before any body is read."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from shared.access import PullRules, may_read_project, require_pull, require_push
@@ -25,6 +27,7 @@ from shared.models import (
     Project,
     ProjectId,
     SignedIn,
+    TokenId,
     TokenKind,
     UserState,
 )
@@ -32,6 +35,7 @@ from shared.ports.metadata_store import MetadataStore, Reading
 
 _JOB_USERNAME = "gitlab-ci-token"
 _LAST_USED_GRAIN = timedelta(minutes=1)
+_BOOKKEEPING_SECONDS = 0.2
 _LARGEST_ID = 2**63 - 1
 
 ProjectRef = ProjectId | str
@@ -83,11 +87,13 @@ class Admission:
     Args:
         rules: the settings that decide about reads.
         now: the clock, in UTC.
+        noted_uses: when this process last tried to note a token's use; one entry for each token that it has seen.
     """
 
     store: MetadataStore
     rules: PullRules
     now: Callable[[], datetime] = _now
+    noted_uses: dict[TokenId, datetime] = field(default_factory=dict)
 
     async def principal(self, credentials: Credentials, *, door: Door, accepted: tuple[str, ...]) -> Principal:
         """Return who the credentials that this door looks at speak for; Anonymous when none of them counts.
@@ -205,15 +211,15 @@ class Admission:
         return SignedIn(user=user, token_id=token.id, scopes=token.scopes), token
 
     async def _note_use(self, token: AccessToken) -> None:
+        """Note, at most once a minute, that the token was used; a request never waits long for that, nor fails."""
         now = self.now()
-        if token.last_used_at is not None and now - token.last_used_at < _LAST_USED_GRAIN:
+        latest = max(filter(None, (token.last_used_at, self.noted_uses.get(token.id))), default=None)
+        if latest is not None and now - latest < _LAST_USED_GRAIN:
             return
-        try:
-            async with self.store.writing() as rows:
+        self.noted_uses[token.id] = now
+        with suppress(MetadataUnavailable, StorageFull, TimeoutError):
+            async with asyncio.timeout(_BOOKKEEPING_SECONDS), self.store.writing() as rows:
                 await rows.tokens.mark_used(token.id, at=now)
-        except (MetadataUnavailable, StorageFull):
-            # A read must not fail because its bookkeeping did.
-            return
 
 
 async def _project(rows: Reading, ref: ProjectRef | None) -> Project | None:

@@ -54,16 +54,20 @@ class DeletePackageFile:
     store: MetadataStore
     queue: JobQueue
 
-    async def __call__(self, package_id: PackageId, file_id: PackageFileId, *, actor: str) -> None:
+    async def __call__(
+        self, project_id: ProjectId, package_id: PackageId, *, file_id: PackageFileId, actor: str
+    ) -> None:
         """Doom it; its name is free at once.
 
         Raises:
-            NotFound: the package has no such file in `default`.
+            NotFound: the project has no such package, or that no such file in `default`.
         """
         async with self.store.writing() as rows:
             package = await rows.packages.lock(package_id)
             file = await rows.packages.file(file_id)
-            if package is None or file is None or file.package_id != package_id:
+            if package is None or package.project_id != project_id:
+                raise NotFound
+            if file is None or file.package_id != package_id:
                 raise NotFound
             if not await rows.packages.doom_file(file_id, source=_DELETABLE_FILES):
                 raise NotFound

@@ -1,7 +1,7 @@
 """Hand out the bytes of a file, or of its core metadata."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from shared.errors import NotFound
@@ -42,7 +42,7 @@ class OpenPackageFile:
             raise NotFound("Package")
         return Download(file=file, blob=await self.blobs.locate(file.blob_key))
 
-    def stream(self, download: Download, *, offset: int, length: int) -> AsyncIterator[bytes]:
+    def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yield `length` bytes of the file from `offset` on."""
         return self.blobs.read(download.file.blob_key, offset=offset, length=length)
 

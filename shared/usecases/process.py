@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from shared.errors import BlobMissing, DistributionRejected
-from shared.models import CoreMetadata, Digests, PackageFile, PackageFileId, UploadChecks
+from shared.errors import DistributionRejected, MetadataUnavailable, StorageFull
+from shared.models import CoreMetadata, Digests, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
 from shared.names import canonical_version, normalize_name
 from shared.ports.blob_store import BlobStore
 from shared.ports.inspector import DistributionInspector
@@ -62,12 +62,33 @@ class ProcessPackageFile:
 
         Ends quietly when the file is gone, doomed, judged, or in other hands.
 
+        Raises (in groups):
+            BlobMissing: its bytes are not there; perhaps a disk is not mounted, so a later attempt looks again.
+            Whatever keeps it from a verdict. The lease then runs out, and the sweep begins the next attempt.
+
         Idempotent: by file and attempt; the lease decides between two workers.
         """
         async with self.store.writing() as rows:
             file = await rows.packages.take_lease(file_id, attempt=attempt, until=_lease_end())
         if file is None:
             return
+        try:
+            verdict = await self._judge(file)
+        except asyncio.CancelledError:
+            # A worker that stops leaves the same attempt to another, which must find the file free.
+            await asyncio.shield(self._release(file))
+            raise
+        if verdict is not None and await self._write(file, verdict):
+            await self.queue.announce(file_id)
+
+    async def is_wanted(self, file_id: PackageFileId, attempt: int) -> bool:
+        """Say whether the file still waits for this attempt; where it does not, a failure of it is of no interest."""
+        async with self.store.reading() as rows:
+            file = await rows.packages.file(file_id)
+        return file is not None and (file.status, file.attempt) == (PackageFileStatus.PROCESSING, attempt)
+
+    async def _judge(self, file: PackageFile) -> _Accepted | _Refused | None:
+        """Return the verdict; None when the lease was lost before there was one."""
         verdict: _Accepted | _Refused | None = None
         try:
             async with asyncio.TaskGroup() as group:
@@ -75,16 +96,21 @@ class ProcessPackageFile:
                 verdict = await self._examine(file)
                 renewal.cancel()
         except* _LeaseLostError:
-            log.warning("package_file.lease_lost", file_id=file_id, attempt=attempt)
-        if verdict is not None and await self._write(file, verdict):
-            await self.queue.announce(file_id)
+            log.warning("package_file.lease_lost", file_id=file.id, attempt=file.attempt)
+        return verdict
 
     async def _keep_lease(self, file: PackageFile) -> None:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
+            with suppress(MetadataUnavailable, StorageFull):  # There is time for another try before the lease ends.
+                async with self.store.writing() as rows:
+                    if not await rows.packages.renew_lease(file.id, attempt=file.attempt, until=_lease_end()):
+                        raise _LeaseLostError
+
+    async def _release(self, file: PackageFile) -> None:
+        with suppress(MetadataUnavailable, StorageFull):  # Then the lease must run out.
             async with self.store.writing() as rows:
-                if not await rows.packages.renew_lease(file.id, attempt=file.attempt, until=_lease_end()):
-                    raise _LeaseLostError
+                await rows.packages.release_lease(file.id, attempt=file.attempt)
 
     async def _examine(self, file: PackageFile) -> _Accepted | _Refused:
         async with self.store.reading() as rows:
@@ -92,10 +118,8 @@ class ProcessPackageFile:
             form = await rows.packages.form(file.id)
         if package is None:
             raise _LeaseLostError
-        try:
-            digests, size_bytes = await digest_stream(self.blobs.read(file.blob_key))
-        except BlobMissing:
-            return _Refused("the stored bytes are missing")
+        async with aclosing(self.blobs.read(file.blob_key)) as chunks:
+            digests, size_bytes = await digest_stream(chunks)
         if (size_bytes, digests.sha256) != (file.size_bytes, file.sha256):
             return _Refused("the stored bytes are not those that were received")
         for field, digest in (
@@ -118,10 +142,9 @@ class ProcessPackageFile:
         if canonical_version(metadata.version) != package.canonical_version:
             problem = f"the metadata in {file.file_name} says version {metadata.version} and not {package.version}"
             return _Refused(problem) if is_strict else _Accepted(digests, None)
-        if is_strict and not _agrees(file.requires_python, metadata.requires_python):
-            return _Refused(
-                f"requires_python {file.requires_python!r} differs from {metadata.requires_python!r} in the metadata"
-            )
+        declared = form.get("requires_python", [""])[0].strip()
+        if is_strict and not _agrees(declared, metadata.requires_python):
+            return _Refused(f"requires_python {declared!r} differs from {metadata.requires_python!r} in the metadata")
         if not is_strict and file.requires_python is not None:
             metadata = replace(metadata, requires_python=file.requires_python)
         return _Accepted(digests, metadata)
@@ -159,8 +182,9 @@ class ProcessPackageFile:
             yield located.path
             return
         with tempfile.NamedTemporaryFile(dir=self.scratch_dir) as copy:
-            async for chunk in self.blobs.read(file.blob_key):
-                await asyncio.to_thread(copy.write, chunk)
+            async with aclosing(self.blobs.read(file.blob_key)) as chunks:
+                async for chunk in chunks:
+                    await asyncio.to_thread(copy.write, chunk)
             await asyncio.to_thread(copy.flush)
             yield Path(copy.name)
 
@@ -169,7 +193,7 @@ def _lease_end() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS)
 
 
-def _agrees(declared: str | None, found: str | None) -> bool:
+def _agrees(declared: str, found: str | None) -> bool:
     """Say whether the form's requires_python is that of the metadata; a form that says nothing agrees."""
     if not declared or declared == found:
         return True

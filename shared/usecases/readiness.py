@@ -9,6 +9,7 @@ from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 
 _PATIENCE_SECONDS = 2.0
+_FRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,29 @@ class ReadinessReport:
     worker: Check
 
 
-@dataclass(frozen=True, slots=True)
 class CheckReadiness:
-    """Ask every part, all at once."""
+    """Ask every part, all at once, and at most once a second however many want to know: anybody may ask."""
 
-    store: MetadataStore
-    blobs: BlobStore
-    queue: JobQueue
+    def __init__(self, *, store: MetadataStore, blobs: BlobStore, queue: JobQueue) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._queue = queue
+        self._asking = asyncio.Lock()
+        self._latest: tuple[float, ReadinessReport] | None = None
 
     async def __call__(self) -> ReadinessReport:
-        """Return the report within about two seconds; never fails."""
+        """Return a report that is at most a second old, within about two seconds; never fails."""
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if self._latest is None or now - self._latest[0] >= _FRESH_SECONDS:
+                self._latest = (now, await self._ask())
+            return self._latest[1]
+
+    async def _ask(self) -> ReadinessReport:
         async with asyncio.TaskGroup() as group:
             database = group.create_task(self._database())
             blob_store = group.create_task(self._blob_store())
-            queue = group.create_task(self.queue.state())
+            queue = group.create_task(self._queue.state())
         state = queue.result()
         return ReadinessReport(
             database=database.result(),
@@ -58,7 +68,7 @@ class CheckReadiness:
     async def _database(self) -> Check:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self.store.check_schema()
+                await self._store.check_schema()
         except SchemaUnknown as error:
             return Check(
                 is_ok=False, message=f"holds schema {error.found} and not {error.expected}: run larder migrate"
@@ -70,7 +80,7 @@ class CheckReadiness:
     async def _blob_store(self) -> Check:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self.blobs.check()
+                await self._blobs.check()
         except (LarderError, TimeoutError) as error:
             return Check(is_ok=False, message=type(error).__name__)
         return Check(is_ok=True)

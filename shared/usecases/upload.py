@@ -79,17 +79,14 @@ class UploadForm:
 
 @dataclass(frozen=True, slots=True)
 class _Admitted:
-    """A row that waits for the worker.
+    """The row that stands for an upload.
 
     Args:
-        is_ours: this upload added the row; otherwise an equal one was there and is being processed.
-        added_package: this upload added the package as well.
+        is_ours: this upload added the row; otherwise an equal one was there.
     """
 
     file: PackageFile
     is_ours: bool
-    added_package: bool
-    replaced: tuple[PackageFileId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +133,9 @@ class UploadPackageFile:
         try:
             if form.sha256_digest is not None and form.sha256_digest != receipt.sha256:
                 raise ValidationFailed("sha256_digest does not match the uploaded file")
-            return await self._publish(visit, form, file_name, blob.key, receipt)
-        except (ValidationFailed, FileNameTaken, NotFound, UploadTooOld):
-            # Refused before or after its row: the row is gone or doomed, or never was.
-            await self._discard(blob.key)
-            raise
-        except StorageFull:
-            # The database could not take the row. Unlike a lost connection this is certain, but looking costs little.
+            return await self._publish(visit, form, file_name, key=blob.key, receipt=receipt)
+        except (ValidationFailed, FileNameTaken, NotFound, UploadTooOld, StorageFull):
+            # Refused, so no row needs these bytes. After a lost connection nobody knows that: the orphan sweep decides.
             await self._discard_unless_known(blob.key)
             raise
 
@@ -161,31 +154,41 @@ class UploadPackageFile:
         return file_name
 
     async def _publish(
-        self, visit: Visit, form: UploadForm, file_name: str, key: BlobKey, receipt: BlobReceipt
+        self, visit: Visit, form: UploadForm, file_name: str, *, key: BlobKey, receipt: BlobReceipt
     ) -> UploadOutcome:
         while True:
-            admitted = await self._admit(visit, form, file_name, key, receipt)
-            if admitted is None:
+            admitted = await self._admit(visit, form, file_name, key=key, receipt=receipt)
+            if admitted.is_ours:
+                return await self._conclude(admitted.file, await self._verdict(admitted.file))
+            outcome = await self._join(admitted.file, form)
+            if outcome is not None:
                 await self._discard(key)
+                return outcome
+
+    async def _join(self, file: PackageFile, form: UploadForm) -> UploadOutcome | None:
+        """Share the fate of an equal file that is published, or on its way; None when ours must be judged by itself."""
+        verdict = file if file.status is PackageFileStatus.DEFAULT else await self._verdict(file)
+        match verdict:
+            case PackageFile(status=PackageFileStatus.DEFAULT):
+                _check_declared(form, verdict)
                 return UploadOutcome.PUBLISHED
-            verdict = await self._verdict(admitted.file)
-            if verdict is None and not admitted.is_ours:
-                continue  # The upload that we had joined was refused and removed; ours must be judged by itself.
-            if not admitted.is_ours:
-                await self._discard(key)
-            return await self._conclude(admitted, verdict)
+            case PackageFile(status=PackageFileStatus.PROCESSING):
+                async with self.store.writing() as rows:
+                    is_promised = await rows.packages.note_promise(file.id)
+                return UploadOutcome.ACCEPTED if is_promised else await self._join(file, form)
+            case _:
+                # Refused, perhaps for what its form said and not for its bytes, or deleted.
+                return None
 
     async def _admit(
-        self, visit: Visit, form: UploadForm, file_name: str, key: BlobKey, receipt: BlobReceipt
-    ) -> _Admitted | None:
-        """Add the row, or find the equal one that is being processed; None when the file is published already."""
-        if datetime.now(UTC) - started_at(key) > timedelta(seconds=self.upload_max_seconds):
-            raise UploadTooOld
+        self, visit: Visit, form: UploadForm, file_name: str, *, key: BlobKey, receipt: BlobReceipt
+    ) -> _Admitted:
+        """Add the row, or find the equal one that is published or being processed."""
         uploader = visit.principal
         if not isinstance(uploader, SignedIn):
             raise TypeError("an upload has an uploader")
         async with self.store.writing() as rows:
-            package, added = await rows.packages.find_or_add(
+            package, _ = await rows.packages.find_or_add(
                 NewPackage(
                     project_id=visit.project.id,
                     name=form.name,
@@ -201,12 +204,12 @@ class UploadPackageFile:
                     failed.append(other.id)
                 elif other.sha256 != receipt.sha256:
                     raise FileNameTaken
-                elif other.status is PackageFileStatus.DEFAULT:
-                    return None
                 else:
-                    return _Admitted(file=other, is_ours=False, added_package=False)
+                    return _Admitted(file=other, is_ours=False)
             for file_id in failed:
                 await rows.packages.doom_file(file_id, source=frozenset({PackageFileStatus.ERROR}))
+            if datetime.now(UTC) - started_at(key) > timedelta(seconds=self.upload_max_seconds):
+                raise UploadTooOld
             file = await rows.packages.add_file(
                 NewPackageFile(
                     package_id=package.id,
@@ -223,7 +226,10 @@ class UploadPackageFile:
                 )
             )
             await self._audit(rows, uploader, file)
-        return _Admitted(file=file, is_ours=True, added_package=added, replaced=tuple(failed))
+        with suppress(QueueUnavailable):
+            for file_id in failed:
+                await self.queue.enqueue(DestroyPackageFileJob(file_id))
+        return _Admitted(file=file, is_ours=True)
 
     async def _verdict(self, file: PackageFile) -> PackageFile | None:
         """Return the file as it is when the worker has spoken or the wait is over; None when its row is gone."""
@@ -237,44 +243,36 @@ class UploadPackageFile:
                 try:
                     async with self.store.reading() as rows:
                         current = await rows.packages.file(file.id)
-                        package = await rows.packages.package(file.package_id)
                 except MetadataUnavailable:
                     return file  # The row is durable, whatever became of the connection.
                 if current is None or current.status is not PackageFileStatus.PROCESSING:
-                    is_shown = package is not None and package.status in INSTALLABLE
-                    if current and current.status is PackageFileStatus.DEFAULT and not is_shown:
-                        raise NotFound("Package")
                     return current
                 remaining = deadline - asyncio.get_running_loop().time()
                 if remaining <= 0:
                     return current
                 await watch.wait(timeout_seconds=min(_LOOK_AGAIN_SECONDS, remaining))
 
-    async def _conclude(self, admitted: _Admitted, verdict: PackageFile | None) -> UploadOutcome:
-        for file_id in admitted.replaced:
-            with suppress(QueueUnavailable):
-                await self.queue.enqueue(DestroyPackageFileJob(file_id))
-        if verdict is None:
-            raise NotFound("Package")
-        match verdict.status:
-            case PackageFileStatus.DEFAULT:
+    async def _conclude(self, file: PackageFile, verdict: PackageFile | None) -> UploadOutcome:
+        """Tell the uploader of this very row what became of it."""
+        match verdict:
+            case PackageFile(status=PackageFileStatus.DEFAULT):
                 return UploadOutcome.PUBLISHED
-            case PackageFileStatus.PROCESSING:
+            case PackageFile(status=PackageFileStatus.PROCESSING):
                 return UploadOutcome.ACCEPTED
-            case PackageFileStatus.PENDING_DESTRUCTION:
+            case PackageFile(status_message=str(reason)):
+                # Refused; and doomed already where another file of its name has come meanwhile.
+                await self._withdraw(file)
+                raise ValidationFailed(reason)
+            case _:
                 raise NotFound("Package")
-            case PackageFileStatus.ERROR:
-                if admitted.is_ours:
-                    await self._withdraw(admitted, verdict)
-                raise ValidationFailed(verdict.status_message or "the file could not be processed")
 
-    async def _withdraw(self, admitted: _Admitted, refused: PackageFile) -> None:
+    async def _withdraw(self, refused: PackageFile) -> None:
         """Take back the rows of a file that the worker refused: its uploader hears of it, so nothing needs to stay."""
         async with self.store.writing() as rows:
-            await rows.packages.lock(refused.package_id)
-            await rows.packages.remove_file(refused.id, source=PackageFileStatus.ERROR)
-            if admitted.added_package:
-                await rows.packages.remove_package_if_empty(refused.package_id)
+            package = await rows.packages.lock(refused.package_id)
+            await rows.packages.withdraw_file(refused.id)
+            if package is not None and package.status not in INSTALLABLE:
+                await rows.packages.remove_package_if_empty(package.id)
 
     async def _audit(self, rows: Writing, uploader: SignedIn, file: PackageFile) -> None:
         await rows.audit(
@@ -295,6 +293,18 @@ class UploadPackageFile:
     async def _discard_unless_known(self, key: BlobKey) -> None:
         with suppress(MetadataUnavailable):
             async with self.store.reading() as rows:
-                if await rows.packages.has_blob(key):
+                if await rows.packages.known_blobs([key]):
                     return
             await self._discard(key)
+
+
+def _check_declared(form: UploadForm, published: PackageFile) -> None:
+    """Hold the digests that came with a repeated upload against the file that is there.
+
+    Raises:
+        ValidationFailed: one of them is another file's.
+    """
+    for field, digest in (("md5_digest", published.md5), ("blake2_256_digest", published.blake2b_256)):
+        declared = form.fields.get(field, [""])[0].strip().lower()
+        if declared and digest is not None and declared != digest:
+            raise ValidationFailed(f"{field} does not match the uploaded file")

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -80,11 +81,12 @@ class Registry:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             sent["PRIVATE-TOKEN"] = token
+        body = io.BytesIO(data) if isinstance(data, bytes) else data
         async with self.session.request(
             method,
             url if url.startswith("http") else f"{self.url}{url}",
             headers=sent,
-            data=data,
+            data=body,
             allow_redirects=False,
         ) as response:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read())
@@ -129,7 +131,15 @@ class Registry:
         await self.add_token(user, token)
         return user, token
 
-    async def add_token(self, user: User, secret: str, *, scopes: tuple[str, ...] = ("api",), **times: Any) -> None:
+    async def add_token(
+        self,
+        user: User,
+        secret: str,
+        *,
+        scopes: tuple[str, ...] = ("api",),
+        expires_at: datetime | None = None,
+        revoked_at: datetime | None = None,
+    ) -> None:
         """Give the user one more token."""
         async with self.backends.store.writing() as rows:
             token = await rows.tokens.add(
@@ -138,10 +148,10 @@ class Registry:
                 name=secret,
                 user_id=user.id,
                 scopes=scopes,
-                expires_at=times.get("expires_at"),
+                expires_at=expires_at,
             )
-            if "revoked_at" in times:
-                await rows.tokens.revoke(token.id, at=times["revoked_at"])
+            if revoked_at is not None:
+                await rows.tokens.revoke(token.id, at=revoked_at)
 
     async def add_project(
         self,
@@ -232,7 +242,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         async def started(_: dict[Any, Any]) -> None:
             has_started.set()
 
-        worker.on_startup = started
+        worker.on_startup = started  # type: ignore[assignment]  # arq's own type wants a name for the argument
         running = group.create_task(worker.async_run())
         await has_started.wait()
         await backends.queue.beat("worker of the tests")

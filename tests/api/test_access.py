@@ -193,7 +193,7 @@ async def test_a_token_past_its_time_is_told_so_even_where_none_is_needed(
     project = await bare_registry.add_project("target", visibility=PUBLIC)
     user, _ = await bare_registry.add_user("someone")
     secret = "glpat-past-its-time-of-use"
-    await bare_registry.add_token(user, secret, **times)
+    await bare_registry.add_token(user, secret, expires_at=times.get("expires_at"), revoked_at=times.get("revoked_at"))
     headers = {
         "private": {"PRIVATE-TOKEN": secret},
         "bearer": {"Authorization": f"Bearer {secret}"},
@@ -231,7 +231,6 @@ async def test_a_token_without_the_scope_is_told_which_would_do(bare_registry: R
         {"PRIVATE-TOKEN": "garbage"},
         {"Authorization": "Bearer garbage"},
         {"Authorization": basic("garbage", "gitlab-ci-token")},
-        {"PRIVATE-TOKEN": "\udcff\udcfe"},
     ],
 )
 async def test_some_garbage_ends_the_request_even_where_nothing_is_needed(

@@ -1,6 +1,7 @@
 """Whatever is sent as a form: an answer below 500, and nothing left of what was not taken."""
 
 import asyncio
+from itertools import pairwise
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ async def _send_in_pieces(registry: Registry, body: bytes, places: list[float], 
     request = head("POST", upload_target(registry), Content_Type=FORM_TYPE, Content_Length=str(declared)) + body
     edges = [0, *sorted(int(place * len(request)) for place in places), len(request)]
     async with connected(registry) as connection:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             await connection.send(request[start:end])
             await asyncio.sleep(0)
         if declared > len(body):

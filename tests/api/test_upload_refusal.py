@@ -81,7 +81,8 @@ async def test_a_client_that_pushes_300_mib_without_looking_gets_to_see_the_refu
 ) -> None:
     if token == "reader":
         _, token = await bare_registry.add_user("reader")
-        path = f"/api/v4/projects/{(await bare_registry.add_project('open', visibility=Visibility.PUBLIC)).id}/packages/pypi"
+        project = await bare_registry.add_project("open", visibility=Visibility.PUBLIC)
+        path = f"/api/v4/projects/{project.id}/packages/pypi"
     assert await asyncio.to_thread(_push, bare_registry.port, path, token) == (status, body)
 
 

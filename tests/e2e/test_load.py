@@ -127,7 +127,7 @@ async def _upload_file(larder: LarderProcess, wheel: Path) -> int:
     with aiohttp.MultipartWriter("form-data") as form:
         for key, value in (("name", "huge"), ("version", "1.0")):
             form.append(value).set_content_disposition("form-data", name=key)
-        part = form.append(content(), {"Content-Type": "application/octet-stream"})  # type: ignore[arg-type]  # a payload
+        part = form.append(content(), {"Content-Type": "application/octet-stream"})
         part.set_content_disposition("form-data", name="content", filename=wheel.name)
         async with open_client(larder.url, larder.token, larder.project_id) as client:
             url = f"{larder.url}/api/v4/projects/{larder.project_id}/packages/pypi"

@@ -22,7 +22,7 @@ _SEED = 20261121
 _CLIENTS = 6
 _TITLES = ("larder api", "larder worker", "redis-server")
 _RETRY_PAUSE_SECONDS = 0.05
-_ACCEPTED_PAUSE_SECONDS = 0.5
+_ACCEPTED_PAUSE_SECONDS = 2.0
 """While Redis or the worker is away an upload is told 202 at once; without a pause the backlog would be endless."""
 _KILL_PAUSE_SECONDS = (0.0, 0.5)
 _UPLOADS_BETWEEN_KILLS = 2
@@ -32,7 +32,7 @@ _UPLOADS_BETWEEN_KILLS = 2
     "kills_each",
     [
         pytest.param(2, id="short", marks=pytest.mark.timeout(180)),
-        pytest.param(20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+        pytest.param(20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
 async def test_killing_any_part_loses_and_doubles_nothing(
@@ -50,7 +50,7 @@ async def test_killing_any_part_loses_and_doubles_nothing(
                 killed = await _kill_parts(larder, ledger, kills_each)
                 stop.set()
             database = tmp_path / "var" / "larder.sqlite3"
-            await wait_until_processed(database, timeout_seconds=60)
+            await wait_until_processed(database, timeout_seconds=180)
             findings = await compare(ledger, client, database=database, blobs=tmp_path / "var" / "blobs")
     counts = ", ".join(f"{title} {killed[title]}" for title in _TITLES)
     with capsys.disabled():

@@ -1,12 +1,14 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from services.worker.inspection import DistributionInspector
 
+from services.worker.inspection import DistributionInspector
 from shared.access import PullRules
 from shared.backends import Backends, migrate_database, open_backends
 from shared.credentials import BasicPair, Credentials
@@ -59,7 +61,7 @@ class Registry:
             file_name=file_name,
             requires_python=requires_python,
             sha256_digest=fields.get("sha256_digest"),
-            fields={key: [value] for key, value in fields.items()},
+            fields={key: [value] for key, value in {**fields, "requires_python": requires_python or ""}.items()},
         )
         async with upload.open_blob() as blob:
             await blob.write(content)
@@ -80,6 +82,12 @@ class Registry:
         """Return a file row."""
         async with self.backends.store.reading() as rows:
             return await rows.packages.file(file_id)  # type: ignore[arg-type]  # an id is an id
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        with closing(sqlite3.connect(self.settings.data_dir / "larder.sqlite3")) as connection:
+            (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a test's own word
+            return int(rows)
 
     def blobs_on_disk(self) -> list[Path]:
         """Return every file below the blob directory."""

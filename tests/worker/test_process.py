@@ -4,13 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.distributions import build_sdist, build_wheel
 
+from shared.errors import BlobMissing, ValidationFailed
 from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, UploadChecks
 from shared.usecases.destroy import DeletePackage, DestroyPackageFile
 from shared.usecases.process import LEASE_SECONDS
 from shared.usecases.sweep import MOST_ATTEMPTS, Sweep
 from shared.usecases.upload import UploadOutcome
+from tests.distributions import build_sdist, build_wheel
 from tests.waiting import eventually
 from tests.worker.conftest import Registry
 
@@ -28,6 +29,13 @@ async def _attempt(registry: Registry) -> int:
     file = await registry.file()
     assert file is not None
     return file.attempt
+
+
+async def _lapse(registry: Registry, *, attempt: int) -> None:
+    """Let the sweep find the lease of this attempt over."""
+    async with registry.backends.store.writing() as rows:
+        assert await rows.packages.renew_lease(_FIRST, attempt=attempt, until=datetime.now(UTC))
+    await Sweep(registry.backends.store, registry.backends.queue)()
 
 
 async def test_a_good_wheel_becomes_default_with_all_digests_and_its_metadata(registry: Registry) -> None:
@@ -126,8 +134,9 @@ async def test_two_workers_on_one_job_give_one_verdict(registry: Registry) -> No
 async def test_a_job_of_an_older_attempt_ends_quietly(registry: Registry) -> None:
     await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
     async with registry.backends.store.writing() as rows:
-        assert await rows.packages.take_lease(_FIRST, attempt=1, until=datetime.now(UTC))
-        assert await rows.packages.next_attempt(_FIRST, attempt=1)
+        until = datetime.now(UTC)
+        assert await rows.packages.take_lease(_FIRST, attempt=1, until=until)
+        assert await rows.packages.next_attempt(_FIRST, attempt=1, leased_until=until)
 
     await registry.process()(_FIRST, 1)
 
@@ -164,16 +173,52 @@ async def test_the_same_version_can_be_uploaded_while_its_predecessor_is_being_d
     assert second.package_id == PackageId(2)
 
 
-async def test_a_lost_blob_becomes_an_error_and_not_an_endless_job(registry: Registry) -> None:
+async def test_a_blob_that_is_away_for_a_moment_is_found_by_a_later_attempt(registry: Registry) -> None:
     await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
-    for path in registry.blobs_on_disk():
-        path.unlink()
+    (blob,) = registry.blobs_on_disk()
+    aside = blob.rename(blob.with_name("aside"))
 
+    with pytest.raises(ExceptionGroup) as failure:
+        await registry.process()(_FIRST, 1)
+    assert failure.group_contains(BlobMissing)
+    aside.rename(blob)
+    await _lapse(registry, attempt=1)
+    await registry.process()(_FIRST, 2)
+
+    file = await registry.file()
+    assert file is not None
+    assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 2)
+
+
+async def test_a_worker_that_is_stopped_leaves_the_attempt_to_another(registry: Registry) -> None:
+    await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
+    job = asyncio.create_task(registry.process()(_FIRST, 1))
+
+    async def is_leased() -> bool:
+        file = await registry.file()
+        return file is not None and (file.leased_until is not None or file.status is PackageFileStatus.DEFAULT)
+
+    await eventually(is_leased, what="the job has its lease", timeout_seconds=10)
+    job.cancel()
+    await asyncio.wait({job})
     await registry.process()(_FIRST, 1)
 
     file = await registry.file()
     assert file is not None
-    assert (file.status, file.status_message) == (PackageFileStatus.ERROR, "the stored bytes are missing")
+    assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 1)
+
+
+async def test_a_lease_that_is_renewed_after_the_sweep_has_looked_is_left_alone(registry: Registry) -> None:
+    await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
+    over = datetime.now(UTC)
+    async with registry.backends.store.writing() as rows:
+        assert await rows.packages.take_lease(_FIRST, attempt=1, until=over)
+        assert await rows.packages.renew_lease(_FIRST, attempt=1, until=over + timedelta(seconds=LEASE_SECONDS))
+
+    async with registry.backends.store.writing() as rows:
+        assert not await rows.packages.next_attempt(_FIRST, attempt=1, leased_until=over)
+
+    assert await _attempt(registry) == 1
 
 
 async def test_the_sweep_gives_a_lapsed_file_to_the_next_attempt_and_gives_up_after_the_last(
@@ -224,13 +269,96 @@ async def test_the_uploader_is_told_as_soon_as_the_verdict_is_there(registry: Re
     assert upload.result() is UploadOutcome.PUBLISHED
 
 
+async def _joined(registry: Registry, wheel: bytes, **fields: str) -> asyncio.Task[UploadOutcome]:
+    """Upload a file that is being processed already, and return when that upload waits for its verdict."""
+    joiner = asyncio.create_task(registry.upload(wheel, file_name=_WHEEL, wait_seconds=30, **fields))  # type: ignore[arg-type]  # one of the named fields
+
+    async def has_its_blob() -> bool:
+        return len(registry.blobs_on_disk()) == 2
+
+    await eventually(has_its_blob, what="the second blob", timeout_seconds=10)
+    return joiner
+
+
 async def test_a_second_upload_of_a_file_that_is_being_processed_shares_its_verdict(registry: Registry) -> None:
     wheel = build_wheel("pkg", "1.0")
     await registry.upload(wheel, file_name=_WHEEL)
-    async with asyncio.TaskGroup() as group:
-        upload = group.create_task(registry.upload(wheel, file_name=_WHEEL, wait_seconds=30))
-        await registry.process()(_FIRST, 1)
+    joiner = await _joined(registry, wheel)
 
-    assert upload.result() is UploadOutcome.PUBLISHED
+    await registry.process()(_FIRST, 1)
+
+    assert await joiner is UploadOutcome.PUBLISHED
     assert await registry.file(2) is None
     assert len(registry.blobs_on_disk()) == 1
+
+
+async def test_a_joined_upload_is_judged_by_itself_when_the_first_one_is_refused(registry: Registry) -> None:
+    wheel = build_wheel("pkg", "1.0")
+    await registry.upload(wheel, file_name=_WHEEL, md5_digest="0" * 32)
+    joiner = await _joined(registry, wheel)
+
+    await registry.process()(_FIRST, 1)
+
+    async def second_is_there() -> bool:
+        return await registry.file(2) is not None
+
+    await eventually(second_is_there, what="a row of its own", timeout_seconds=10)
+    await registry.process()(PackageFileId(2), 1)
+    assert await joiner is UploadOutcome.PUBLISHED
+
+
+@pytest.mark.parametrize("field", ["md5_digest", "blake2_256_digest"])
+async def test_a_repeated_upload_with_a_wrong_digest_is_refused(registry: Registry, field: str) -> None:
+    wheel = build_wheel("pkg", "1.0")
+    await registry.upload(wheel, file_name=_WHEEL)
+    await registry.process()(_FIRST, 1)
+
+    with pytest.raises(ValidationFailed, match=f"{field} does not match the uploaded file"):
+        await registry.upload(wheel, file_name=_WHEEL, **{field: "0" * 64})  # type: ignore[arg-type]  # as above
+
+    file = await registry.file()
+    assert file is not None
+    assert file.status is PackageFileStatus.DEFAULT
+    assert len(registry.blobs_on_disk()) == 1
+
+
+async def test_what_a_second_uploader_was_promised_stays_visible_when_the_first_one_is_refused(
+    registry: Registry,
+) -> None:
+    bad = b"not an archive"
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(_refused(registry, bad))
+        await eventually(registry.file, what="the row of the upload", timeout_seconds=10)
+        assert await registry.upload(bad, file_name=_WHEEL) is UploadOutcome.ACCEPTED
+        await registry.process()(_FIRST, 1)
+
+    assert first.result()
+    file = await registry.file()
+    assert file is not None
+    assert (file.status, file.status_message) == (PackageFileStatus.ERROR, first.result())
+
+
+async def test_refused_uploads_of_one_package_leave_nothing_at_all(registry: Registry) -> None:
+    async with asyncio.TaskGroup() as group:
+        uploads = [group.create_task(_refused(registry, b"bad", name)) for name in (_WHEEL, "pkg-1.0.tar.gz")]
+
+        async def both_are_there() -> bool:
+            return await registry.file(2) is not None
+
+        await eventually(both_are_there, what="both rows", timeout_seconds=10)
+        await registry.process()(_FIRST, 1)
+        await registry.process()(PackageFileId(2), 1)
+
+    assert all(upload.result() for upload in uploads)
+    assert await _status(registry) is None
+    assert registry.blobs_on_disk() == []
+    assert registry.count("package_names") == 0
+    assert registry.count("packages") == 0
+    assert registry.count("package_file_metadata") == 0
+
+
+async def _refused(registry: Registry, content: bytes, file_name: str = _WHEEL) -> str:
+    """Upload, wait for the verdict, and return the reason of the refusal."""
+    with pytest.raises(ValidationFailed) as refusal:
+        await registry.upload(content, file_name=file_name, wait_seconds=30)
+    return refusal.value.reason

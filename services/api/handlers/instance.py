@@ -1,22 +1,13 @@
 """What clients ask about the installation itself."""
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
-
 from aiohttp import web
 
+from services.api.keys import VERSION
 from services.api.presenters.json_response import json_response
 
-_UNKNOWN = "unknown"
+_REVISION = "unknown"
 
 
-async def version(_: web.Request) -> web.StreamResponse:
+async def version(request: web.Request) -> web.StreamResponse:
     """Tell the version of the registry. Source: lib/api/metadata.rb."""
-    return json_response({"version": _installed(), "revision": _UNKNOWN})
-
-
-def _installed() -> str:
-    try:
-        return installed_version("larder")
-    except PackageNotFoundError:
-        return _UNKNOWN  # It runs from its source, without being installed.
+    return json_response({"version": request.app[VERSION], "revision": _REVISION})

@@ -3,6 +3,7 @@
 Source: contract, PyPI 2.3 and Packages 1.2; lib/api/helpers.rb, lib/api/api_guard.rb and lib/api/api.rb of GitLab.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,7 @@ def _not_acceptable(error: problems.NotAcceptable) -> Answer:
 
 
 def _group_invalid(error: problems.GroupInvalid) -> Answer:
-    details = ", ".join(f":{key}=>{list(texts)}" for key, texts in error.messages.items())
+    details = ", ".join(f":{key}=>{json.dumps(texts)}" for key, texts in error.messages.items())
     return message(400, f"Failed to save group {{{details}}}")
 
 
@@ -150,11 +151,15 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except LarderError as error:
         if request.get(HAS_BEGUN):
+            log.exception("request.broken_off")
             raise
         endpoint = endpoint_of(request)
         answer = answer_to(error, endpoint.guard.door if endpoint else None)
         if answer.status >= 500:
             log.exception("request.failed")
+        if isinstance(error, errors.BlobMissing):
+            # The client cannot mend it; whoever operates this must know.
+            log.error("blob.missing", blob_key=error.key)  # noqa: TRY400 - where it was noticed says nothing
     except web.HTTPException as error:
         # aiohttp's own, for requests that no route of the table can match (`OPTIONS *`).
         answer = _problem(error.status, f"{error.status} {error.reason}")
@@ -162,6 +167,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception:
         if request.get(HAS_BEGUN):
+            log.exception("request.broken_off")
             raise
         log.exception("request.failed")
         answer = Answer(500, {"message": "500 Internal Server Error", "request_id": request[REQUEST_ID]})

@@ -38,7 +38,8 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
             response = await handler(request)
         if lifecycle.is_draining:
             response.force_close()
-        status, sent_bytes = response.status, response.content_length
+        status = response.status
+        sent_bytes = 0 if request.method == hdrs.METH_HEAD else response.content_length
         return response
     finally:
         endpoint = endpoint_of(request)

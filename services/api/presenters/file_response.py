@@ -8,7 +8,7 @@ If-Range, and pip and uv resume and read ahead on the strength of both.
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ _WINDOW_BYTES = 4 * 1024 * 1024
 _WINDOW_SECONDS = 300.0
 """A client that takes longer than this for one window has gone, or means harm."""
 
-Source = Path | bytes | Callable[[int, int], AsyncIterator[bytes]]
+Source = Path | bytes | Callable[[int, int], AsyncGenerator[bytes, None]]
 """Where bytes come from: a file on this machine, memory, or whatever yields them by offset and length."""
 
 
@@ -94,7 +94,7 @@ async def send(request: web.Request, plan: Plan, source: Source) -> web.StreamRe
         source: where the bytes come from.
 
     Raises:
-        BlobMissing: the file went away since it was located, or is not as long as it must be; nothing was sent yet.
+        BlobMissing: the bytes are gone, or fewer than they must be; whether anything was sent, HAS_BEGUN tells.
         ConnectionError: the client went away, or takes nothing any more.
     """
     match source:
@@ -126,8 +126,10 @@ async def _send_path(request: web.Request, plan: Plan, path: Path) -> web.Stream
             transport = request.transport
             if transport is None or transport.is_closing():
                 raise ConnectionResetError("the client went away")
+            count = min(_WINDOW_BYTES, end - offset)
             async with _patience():
-                await loop.sendfile(transport, file, offset, min(_WINDOW_BYTES, end - offset))
+                if await loop.sendfile(transport, file, offset, count) < count:
+                    raise BlobMissing(path.name)  # It was cut short meanwhile, and so is the answer.
     return response
 
 
@@ -142,25 +144,20 @@ def _open(path: Path, least_bytes: int) -> BinaryIO:
     return file
 
 
-async def _send_stream(request: web.Request, plan: Plan, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
-    async with _closing(chunks):
+async def _send_stream(request: web.Request, plan: Plan, chunks: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    remaining = plan.length
+    async with aclosing(chunks):
         # The first chunk comes before the head: while nothing is sent, a missing blob can still be told.
-        chunk = await anext(chunks)
+        chunk = await anext(chunks, b"")
         response = await _begin(request, plan)
         while chunk:
             async with _patience():
                 await response.write(chunk)
+            remaining -= len(chunk)
             chunk = await anext(chunks, b"")
+    if remaining:
+        raise BlobMissing("the stream ended early")
     return response
-
-
-@asynccontextmanager
-async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """Every test here runs once for each engine, on a database of its own."""
 
+import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from tests.backends import (  # noqa: F401 - fixtures
     sqlite_template,
 )
 
-ENGINES = ("sqlite", "postgresql")
+_SQLITE_THREAD = "_connection_worker_thread"
+
+ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 
 
 @pytest.fixture(params=ENGINES)
@@ -22,6 +26,17 @@ def engine(request: pytest.FixtureRequest) -> str:
     """Give the name of the engine."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(autouse=True)
+async def _threads_end() -> AsyncIterator[None]:
+    """Fail a test that leaves a connection open: each SQLite connection has a thread."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and _SQLITE_THREAD in thread.name]
+    for thread in left:
+        await asyncio.to_thread(thread.join, 5)
+    assert not any(thread.is_alive() for thread in left), "the test left a connection open"
 
 
 @pytest.fixture

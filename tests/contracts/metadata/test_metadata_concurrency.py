@@ -135,13 +135,15 @@ async def test_a_verdict_and_the_next_attempt_do_not_both_win(store: SqlMetadata
             await rows.packages.lock(file.package_id)
             return await rows.packages.accept_file(file.id, attempt=1, digests=DIGESTS, metadata=None)
 
+    until = lease_end()
+
     async def give_to_next(file: PackageFile) -> bool:
         async with store.writing() as rows:
-            return await rows.packages.next_attempt(file.id, attempt=1)
+            return await rows.packages.next_attempt(file.id, attempt=1, leased_until=until)
 
     for number in range(10):
         file = await upload(store, project, f"{number}.tar.gz")
-        await lease(store, file)
+        await lease(store, file, until=until)
         async with asyncio.TaskGroup() as group:
             accepted, moved_on = group.create_task(accept(file)), group.create_task(give_to_next(file))
         current = await file_as_it_is(store, file)

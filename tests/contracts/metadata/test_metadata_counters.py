@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore, SqlWriting
@@ -67,8 +68,10 @@ async def test_package_changes_count_for_their_project_and_bookkeeping_for_nobod
     assert await touches(lambda rows: rows.packages.find_or_add(new)) == set()
     assert await touches(lambda rows: rows.packages.find_or_add(new_package(project.id, version="2"))) == own
     assert await touches(lambda rows: rows.packages.take_lease(file.id, attempt=1, until=lease_end())) == set()
-    assert await touches(lambda rows: rows.packages.renew_lease(file.id, attempt=1, until=lease_end())) == set()
-    assert await touches(lambda rows: rows.packages.next_attempt(file.id, attempt=1)) == set()
+    until = lease_end()
+    assert await touches(lambda rows: rows.packages.renew_lease(file.id, attempt=1, until=until)) == set()
+    assert await touches(lambda rows: rows.packages.note_promise(file.id)) == set()
+    assert await touches(lambda rows: rows.packages.next_attempt(file.id, attempt=1, leased_until=until)) == set()
     assert await touches(lambda rows: rows.packages.refuse_file(file.id, attempt=2, reason="")) == set()
     assert await touches(lambda rows: rows.packages.take_lease(file.id, attempt=2, until=lease_end())) == set()
     assert await touches(lambda rows: accept_twice(rows, file)) == own
@@ -176,3 +179,22 @@ async def test_counters_of_scopes_that_never_changed_are_zero(store: SqlMetadata
         assert await rows.counters([]) == {}
     assert list(found.values()) == [2, 0, 0]
     assert list(found) == wanted
+
+
+async def test_counters_are_bumped_last_and_in_sorted_order(store: SqlMetadataStore) -> None:
+    projects = [await new_project(store, f"project-{number}") for number in range(12)]
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    async with store.writing() as rows:
+        event.listen(rows._transaction.connection.sync_connection, "before_cursor_execute", note)
+        for project in reversed(projects):
+            await rows.packages.find_or_add(new_package(project.id))
+        await add_user(rows)
+    is_bump = ["INTO change_counters" in statement for statement, _ in statements]
+    assert is_bump == sorted(is_bump)
+    bumped = [tuple(parameters[:2]) for statement, parameters in statements if "INTO change_counters" in statement]
+    assert len(bumped) == 14
+    assert bumped == sorted(bumped)

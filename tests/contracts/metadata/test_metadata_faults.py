@@ -1,7 +1,6 @@
 """Databases that are busy, and callers that give up: what is heard, and that the store goes on."""
 
 import asyncio
-import threading
 
 import pytest
 
@@ -88,13 +87,3 @@ async def test_a_check_that_is_cut_short_takes_no_connection_along(store: SqlMet
         await asyncio.wait([check])
     async with asyncio.timeout(5):
         await store.check_schema()
-
-
-async def test_the_store_leaves_no_threads(database_url: str) -> None:
-    before = set(threading.enumerate())
-    async with open_metadata_store(database_url) as store:
-        await publish(store, await new_project(store))
-    left = set(threading.enumerate()) - before
-    for thread in left:
-        thread.join(5)  # It has been told to end.
-    assert not any(thread.is_alive() for thread in left)

@@ -14,6 +14,7 @@ from shared.errors import MetadataUnavailable, StorageFull
 from shared.metadata.engine import sqlite_path
 from shared.metadata.migrate import migrate
 from shared.metadata.package_tables import packages
+from shared.metadata.schema import REVISION
 from shared.metadata.store import SqlMetadataStore, open_metadata_store
 from shared.ports.metadata_store import AuditEvent
 from tests.contracts.metadata.sample_rows import new_package, new_project, publish, upload
@@ -52,6 +53,7 @@ async def write_lock_held_elsewhere(path: Path) -> AsyncIterator[Callable[[], ob
     try:
         yield lambda: process.stdin.write(b"\n")  # type: ignore[union-attr]  # asserted above
     finally:
+        process.stdin.close()
         await process.communicate()
 
 
@@ -101,6 +103,17 @@ async def test_a_writer_waits_for_another_process_that_lets_go_in_time(database_
             assert not done
             release()
             assert (await waiting).attempt == 1
+
+
+async def test_a_migration_waits_for_another_process_that_lets_go_in_time(empty_url: str) -> None:
+    async with write_lock_held_elsewhere(file_of(empty_url)) as release:
+        with pytest.raises(MetadataUnavailable):
+            await migrate(empty_url, wait_seconds=0.2)
+        waiting = asyncio.create_task(migrate(empty_url))
+        done, _ = await asyncio.wait([waiting], timeout=0.3)
+        assert not done
+        release()
+        assert await waiting == (None, REVISION)
 
 
 async def test_a_database_in_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from shared.ports.metadata_store import AuditEvent
 from tests.backends import PostgresqlServer, new_postgresql_server
 from tests.contracts.metadata.sample_rows import new_package, new_project, package_of, publish, upload
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine() -> str:

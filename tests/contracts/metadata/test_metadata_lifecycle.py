@@ -153,7 +153,9 @@ class Lifecycle(RuleBasedStateMachine):
         is_held = file.is_leased and file.attempt == attempt
         until = lease_end()
         assert self.write(lambda rows: rows.packages.renew_lease(file_id, attempt=attempt, until=until)) is is_held
-        assert self.write(lambda rows: rows.packages.next_attempt(file_id, attempt=attempt)) is is_held
+        assert (
+            self.write(lambda rows: rows.packages.next_attempt(file_id, attempt=attempt, leased_until=until)) is is_held
+        )
         if is_held:
             file.attempt, file.is_leased = attempt + 1, False
 

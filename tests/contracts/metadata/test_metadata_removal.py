@@ -98,14 +98,14 @@ async def test_a_file_is_removed_with_all_that_belongs_to_it(store: SqlMetadataS
     await doom(store, file)
     async with store.writing() as rows:
         await rows.packages.lock(file.package_id)
-        assert await rows.packages.has_blob(file.blob_key)
+        assert await rows.packages.known_blobs([file.blob_key])
         assert await rows.packages.remove_file(file.id, source=PackageFileStatus.PENDING_DESTRUCTION)
         assert not await rows.packages.remove_file(file.id, source=PackageFileStatus.PENDING_DESTRUCTION)
     async with store.reading() as rows:
         assert await rows.packages.file(file.id) is None
         assert await rows.packages.form(file.id) == {}
         assert await rows.packages.core_metadata(file.id) is None
-        assert not await rows.packages.has_blob(file.blob_key)
+        assert not await rows.packages.known_blobs([file.blob_key])
         assert await rows.packages.doomed(doomed_before=LATER, limit=10) == ()
 
 
@@ -125,8 +125,8 @@ async def test_a_blob_is_known_whatever_the_status_of_its_file(store: SqlMetadat
     await refuse(store, file)
     await doom(store, file)
     async with store.reading() as rows:
-        assert await rows.packages.has_blob(file.blob_key)
-        assert not await rows.packages.has_blob(BlobKey("2026/11/21/other"))
+        assert await rows.packages.known_blobs([file.blob_key])
+        assert not await rows.packages.known_blobs([BlobKey("2026/11/21/other")])
 
 
 async def test_a_package_is_removed_only_when_it_has_no_files(store: SqlMetadataStore) -> None:

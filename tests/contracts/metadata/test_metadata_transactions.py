@@ -5,10 +5,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
-from shared.metadata.package_tables import package_names
-from shared.metadata.store import SqlMetadataStore
+from shared.metadata.package_tables import package_names, packages
+from shared.metadata.store import SqlMetadataStore, open_metadata_store
 from shared.metadata.tables import audit_events
 from shared.models import (
     CounterScope,
@@ -18,6 +18,7 @@ from shared.models import (
 from shared.ports.metadata_store import AuditEvent
 from tests.contracts.metadata.sample_rows import (
     DIGESTS,
+    accept,
     add_user,
     doom,
     lease,
@@ -55,7 +56,7 @@ async def test_what_a_transaction_did_is_gone_when_it_raises(store: SqlMetadataS
     async with store.reading() as rows:
         assert await rows.packages.package(package.id) is None
         assert await rows.packages.file(file.id) is None
-        assert not await rows.packages.has_blob(file.blob_key)
+        assert not await rows.packages.known_blobs([file.blob_key])
         assert await rows.tenants.user_by_username("ada") is None
         assert await rows._transaction.rows(select(audit_events.c.id)) == []
         assert await rows._transaction.rows(select(package_names.c.normalized_name)) == []
@@ -73,29 +74,32 @@ async def test_nothing_is_seen_before_the_block_is_left(store: SqlMetadataStore)
         assert await reader.packages.package(package.id) == package
 
 
-async def test_a_cancelled_transaction_leaves_nothing_and_the_store_goes_on(store: SqlMetadataStore) -> None:
+async def test_a_cancelled_transaction_leaves_nothing_and_holds_up_nobody(
+    store: SqlMetadataStore, database_url: str
+) -> None:
     project = await new_project(store)
-    for steps in range(1, 12):
-        entered = asyncio.Event()
 
-        async def work(entered: asyncio.Event = entered) -> None:
-            async with store.writing() as rows:
-                entered.set()
-                package, _ = await rows.packages.find_or_add(new_package(project.id))
-                await rows.packages.add_file(new_file(package))
-                await rows.audit(AuditEvent(action="a", actor="b", target="c"))
-                await asyncio.Event().wait()
+    async def upload_and_read() -> None:
+        async with store.writing() as rows:
+            package, _ = await rows.packages.find_or_add(new_package(project.id))
+            await rows.packages.add_file(new_file(package))
+            await rows.audit(AuditEvent(action="a", actor="b", target="c"))
+            await rows.packages.lock(package.id)
+            raise PlannedError
 
-        task = asyncio.create_task(work())
-        await entered.wait()
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    async with store.reading() as rows:
-        assert await rows.packages.index(project.id) == ()
-        assert await rows._transaction.rows(select(audit_events.c.id)) == []
+    async with open_metadata_store(database_url, wait_seconds=1) as other:
+        for number in range(60):
+            task = asyncio.create_task(upload_and_read())
+            # Anywhere between the first statement and the last.
+            await asyncio.wait([task], timeout=number * 0.0002)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled() or isinstance(task.exception(), PlannedError)
+            async with other.writing() as rows:
+                await add_user(rows, f"user-{number}")
+    async with store.reading() as reader:
+        assert await reader._transaction.rows(select(packages.c.id)) == []
+        assert await reader._transaction.rows(select(audit_events.c.id)) == []
     await publish(store, project)
 
 
@@ -152,9 +156,22 @@ async def test_an_audit_event_is_kept_with_its_time(store: SqlMetadataStore) -> 
     assert (second.project_id, second.namespace_id, second.token_id, second.details) == (None, None, None, None)
 
 
-async def test_the_first_package_of_a_name_notes_the_name_for_ever(store: SqlMetadataStore) -> None:
+async def test_a_name_of_which_nothing_was_accepted_goes_with_its_last_package(store: SqlMetadataStore) -> None:
     project = await new_project(store)
-    names = select(package_names.c.normalized_name, package_names.c.first_seen_at, package_names.c.status)
+    files = [await upload(store, project, version=version) for version in ("1", "2")]
+    left = []
+    for file in files:
+        async with store.writing() as rows:
+            await rows.packages.lock(file.package_id)
+            await rows.packages.remove_file(file.id, source=PackageFileStatus.PROCESSING)
+            assert await rows.packages.remove_package_if_empty(file.package_id)
+            left.append(len(await rows._transaction.rows(select(package_names.c.normalized_name))))
+    assert left == [1, 0]
+
+
+async def test_the_first_accepted_file_of_a_name_notes_the_name_for_ever(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    names = select(package_names.c.normalized_name, package_names.c.first_accepted_at, package_names.c.status)
     file = await publish(store, project)
     async with store.reading() as rows:
         before = await rows._transaction.rows(names)
@@ -166,6 +183,19 @@ async def test_the_first_package_of_a_name_notes_the_name_for_ever(store: SqlMet
     await publish(store, project, version="2")
     async with store.reading() as rows:
         assert await rows._transaction.rows(names) == before
+
+
+async def test_an_accepted_file_makes_its_name_ours_though_the_names_row_was_removed(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    file = await upload(store, project)
+    # Where two transactions run at once, one may remove the row while the other adds a package of that name.
+    async with store.writing() as rows:
+        await rows._transaction.change(delete(package_names))
+    await accept(store, file)
+    async with store.reading() as reader:
+        (row,) = await reader._transaction.rows(select(package_names))
+    assert (row.project_id, row.normalized_name, row.status) == (project.id, "demo", "active")
+    assert row.first_accepted_at is not None
 
 
 async def test_times_of_other_zones_are_stored_as_the_same_instant(store: SqlMetadataStore) -> None:

@@ -67,12 +67,15 @@ async def test_only_its_holder_renews_a_lease(store: SqlMetadataStore) -> None:
 
 async def test_the_next_attempt_takes_the_lease_away(store: SqlMetadataStore) -> None:
     file = await upload(store, await new_project(store))
+    until = lease_end()
     async with store.writing() as rows:
-        assert not await rows.packages.next_attempt(file.id, attempt=1), "nobody has it"
-    await lease(store, file)
+        assert not await rows.packages.next_attempt(file.id, attempt=1, leased_until=until), "nobody has it"
+    await lease(store, file, until=until)
     async with store.writing() as rows:
-        assert await rows.packages.next_attempt(file.id, attempt=1)
-        assert not await rows.packages.next_attempt(file.id, attempt=1), "it has moved on"
+        sooner = until - timedelta(microseconds=1)
+        assert not await rows.packages.next_attempt(file.id, attempt=1, leased_until=sooner), "it was renewed"
+        assert await rows.packages.next_attempt(file.id, attempt=1, leased_until=until)
+        assert not await rows.packages.next_attempt(file.id, attempt=1, leased_until=until), "it has moved on"
         assert not await rows.packages.renew_lease(file.id, attempt=1, until=lease_end())
     waiting = await file_as_it_is(store, file)
     assert (waiting.attempt, waiting.leased_until, waiting.status) == (2, None, PackageFileStatus.PROCESSING)
@@ -163,6 +166,35 @@ async def test_a_good_file_heals_a_package_in_error(store: SqlMetadataStore) -> 
     assert (package.status, package.status_message) == (PackageStatus.DEFAULT, None)
 
 
+async def test_a_released_lease_can_be_taken_again_by_the_same_attempt(store: SqlMetadataStore) -> None:
+    file = await upload(store, await new_project(store))
+    await lease(store, file)
+    async with store.writing() as rows:
+        assert not await rows.packages.release_lease(file.id, attempt=2)
+        assert await rows.packages.release_lease(file.id, attempt=1)
+        assert not await rows.packages.release_lease(file.id, attempt=1), "it is free"
+        assert await rows.packages.take_lease(file.id, attempt=1, until=lease_end())
+
+
+async def test_a_refused_file_is_withdrawn_unless_somebody_was_promised_it(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    plain, promised = await upload(store, project, version="1"), await upload(store, project, version="2")
+    async with store.writing() as rows:
+        assert await rows.packages.note_promise(promised.id)
+        await rows.packages.lock(plain.package_id)
+        assert not await rows.packages.withdraw_file(plain.id), "it may still become good"
+    for file in (plain, promised):
+        await lease(store, file)
+        assert await give_verdict(store, file, 1, is_good=False)
+    async with store.writing() as rows:
+        for file in (plain, promised):
+            await rows.packages.lock(file.package_id)
+        assert await rows.packages.withdraw_file(plain.id)
+        assert not await rows.packages.withdraw_file(promised.id)
+        assert not await rows.packages.note_promise(promised.id), "its verdict is there"
+    assert (await file_as_it_is(store, promised)).status is PackageFileStatus.ERROR
+
+
 @pytest.mark.parametrize("is_good", [True, False])
 async def test_nothing_leaves_pending_destruction(store: SqlMetadataStore, is_good: bool) -> None:  # noqa: FBT001
     project = await new_project(store)
@@ -172,7 +204,7 @@ async def test_nothing_leaves_pending_destruction(store: SqlMetadataStore, is_go
     assert not await give_verdict(store, file, 1, is_good=is_good)
     async with store.writing() as rows:
         assert not await rows.packages.renew_lease(file.id, attempt=1, until=lease_end())
-        assert not await rows.packages.next_attempt(file.id, attempt=1)
+        assert not await rows.packages.next_attempt(file.id, attempt=1, leased_until=lease_end())
     doomed = await file_as_it_is(store, file)
     assert (doomed.status, doomed.leased_until) == (PackageFileStatus.PENDING_DESTRUCTION, None)
     assert (await package_of(store, file)).status is PackageStatus.PENDING_DESTRUCTION
@@ -184,7 +216,10 @@ async def test_a_verdict_on_a_file_that_is_gone_is_none(store: SqlMetadataStore)
         assert not await rows.packages.accept_file(gone, attempt=1, digests=DIGESTS, metadata=None)
         assert not await rows.packages.refuse_file(gone, attempt=1, reason="")
         assert not await rows.packages.renew_lease(gone, attempt=1, until=lease_end())
-        assert not await rows.packages.next_attempt(gone, attempt=1)
+        assert not await rows.packages.next_attempt(gone, attempt=1, leased_until=lease_end())
+        assert not await rows.packages.release_lease(gone, attempt=1)
+        assert not await rows.packages.note_promise(gone)
+        assert not await rows.packages.withdraw_file(gone)
 
 
 async def test_files_that_wait_are_found_oldest_first(store: SqlMetadataStore) -> None:

@@ -1,18 +1,17 @@
 """A real arq worker, and patience."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from arq.connections import ArqRedis, create_pool
 from arq.worker import Worker, func
 
 from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, redis_settings
 from shared.queue.serialization import job_deserializer, job_serializer
 from tests.redis_server import RedisServer
+from tests.waiting import eventually
 
 PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.01
@@ -79,8 +78,4 @@ async def work_off(server: RedisServer, desk: Desk) -> None:
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Return when it holds; fail when it does not within ten seconds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not await holds():
-        if time.monotonic() > deadline:
-            pytest.fail("it does not come true")
-        await asyncio.sleep(_POLL_SECONDS)
+    await eventually(holds, what="it comes true", timeout_seconds=PATIENCE_SECONDS)

@@ -292,7 +292,7 @@ def _create_package_tables() -> None:
         sa.Column("normalized_name", _TEXT, nullable=False),
         sa.Column("status", _TEXT, nullable=False),
         sa.Column("status_reason", _TEXT),
-        sa.Column("first_seen_at", _TIME, nullable=False),
+        sa.Column("first_accepted_at", _TIME),
         sa.CheckConstraint(
             "status IN ('active', 'archived', 'deprecated', 'quarantined')", name=op.f("ck_package_names_status")
         ),
@@ -363,6 +363,7 @@ def _create_package_tables() -> None:
         sa.Column("token_id", _ID),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("verified_at", _TIME),
+        sa.Column("promised_at", _TIME),
         sa.Column("doomed_at", _TIME),
         sa.CheckConstraint(
             "status <> 'pending_destruction' OR doomed_at IS NOT NULL", name=op.f("ck_package_files_doomed_since")

@@ -1,0 +1,91 @@
+"""Liveness and readiness."""
+
+import asyncio
+import shutil
+import sqlite3
+
+import pytest
+
+from services.api import lifecycle
+from tests.api.registry import Registry
+from tests.redis_server import RedisServer
+
+OK = b'{"status":"ok","master_check":[{"status":"ok"}]}'
+STARTING = (
+    b'{"status":"failed","master_check":[{"status":"failed","message":"starting: waiting for Redis and a worker"}]}'
+)
+
+
+async def test_health_and_liveness_need_nobody(bare_registry: Registry) -> None:
+    health = await bare_registry.get("/-/health", token=None)
+    assert (health.status, health.body) == (200, b"GitLab OK")
+    liveness = await bare_registry.get("/-/liveness", token=None)
+    assert (liveness.status, liveness.body) == (200, b'{"status":"ok"}')
+
+
+async def test_a_process_is_ready_once_redis_and_a_worker_were_seen(bare_registry: Registry) -> None:
+    before = await bare_registry.get("/-/readiness", token=None)
+    assert (before.status, before.body) == (503, STARTING)
+    await bare_registry.backends.queue.beat("worker of the test")
+    after = await bare_registry.get("/-/readiness", token=None)
+    assert (after.status, after.body) == (200, OK)
+
+
+async def test_a_process_waits_for_them_only_so_long(bare_registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "SETTLING_SECONDS", 0.0)
+    assert (await bare_registry.get("/-/readiness", token=None)).status == 200
+
+
+async def test_losing_redis_makes_nobody_unready_but_shows(registry: Registry, redis_server: RedisServer) -> None:
+    assert (await registry.get("/-/readiness")).status == 200
+    await registry.backends.queue.beat("worker of the test")
+    assert (await registry.get("/-/readiness?all=1")).json == {
+        "status": "ok",
+        "master_check": [{"status": "ok"}],
+        "database_check": [{"status": "ok"}],
+        "blob_store_check": [{"status": "ok"}],
+        "redis_check": [{"status": "ok"}],
+        "worker_check": [{"status": "ok"}],
+    }
+    redis_server.freeze()
+    try:
+        answer = await registry.get("/-/readiness?all=1")
+    finally:
+        redis_server.thaw()
+    assert answer.status == 200
+    assert answer.json["status"] == "ok"
+    assert answer.json["redis_check"] == [{"status": "failed", "message": "does not answer"}]
+    assert answer.json["worker_check"][0]["status"] == "failed"
+
+
+async def test_a_draining_process_is_unready(registry: Registry) -> None:
+    registry.lifecycle.drain()
+    answer = await registry.get("/-/readiness")
+    assert (answer.status, answer.body) == (
+        503,
+        b'{"status":"failed","master_check":[{"status":"failed","message":"shutting down"}]}',
+    )
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Registry) -> None:
+    assert (await registry.get("/-/readiness")).status == 200
+    await asyncio.to_thread(_change_schema, registry)
+    answer = await registry.get("/-/readiness?all=1")
+    assert answer.status == 503
+    assert answer.json["database_check"][0]["status"] == "failed"
+    assert "future" in answer.json["master_check"][0]["message"]
+
+
+async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Registry) -> None:
+    assert (await registry.get("/-/readiness")).status == 200
+    await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
+    answer = await registry.get("/-/readiness?all=1")
+    assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (503, "failed")
+
+
+def _change_schema(registry: Registry) -> None:
+    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
+    with database:
+        database.execute("UPDATE alembic_version SET version_num = 'future'")
+    database.close()

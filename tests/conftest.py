@@ -1,0 +1,32 @@
+"""What holds for every test, whatever it is about."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
+
+_SERVE_OTHERS = ["services.api", "services.worker", "shared"]
+# The kernel answers these from memory; drivers ask them whenever they connect.
+_QUICK = ["os.access", "os.getcwd", "os.path.abspath", "os.stat"]
+# Reads its scripts before a process serves anybody.
+_MIGRATIONS = ("shared/metadata/migrate.py", ["expected_revision", "_upgrade"])
+
+
+def pytest_configure() -> None:
+    """Let no test depend on the speed of the machine: a fresh clone's first text takes a second."""
+    settings.register_profile("larder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("larder")
+
+
+@pytest.fixture(autouse=True)
+def _no_call_blocks_the_loop() -> Iterator[None]:
+    """Let a test fail when code that many clients wait for makes a blocking call on the event loop."""
+    blockbuster = BlockBuster(_SERVE_OTHERS)
+    for name in _QUICK:
+        del blockbuster.functions[name]
+    for call in blockbuster.functions.values():
+        call.can_block_in(*_MIGRATIONS)
+    blockbuster.activate()
+    yield
+    blockbuster.deactivate()
