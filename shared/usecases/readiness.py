@@ -9,7 +9,7 @@ from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 
 _PATIENCE_SECONDS = 2.0
-_FRESH_SECONDS = 1.0
+FRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class CheckReadiness:
         """Return a report that is at most a second old, within about two seconds; never fails."""
         async with self._asking:
             now = asyncio.get_running_loop().time()
-            if self._latest is None or now - self._latest[0] >= _FRESH_SECONDS:
+            if self._latest is None or now - self._latest[0] >= FRESH_SECONDS:
                 self._latest = (now, await self._ask())
             return self._latest[1]
 

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from services.api import lifecycle
+from shared.usecases import readiness
 from tests.api.registry import Registry
 from tests.redis_server import RedisServer
 
@@ -14,6 +15,22 @@ OK = b'{"status":"ok","master_check":[{"status":"ok"}]}'
 STARTING = (
     b'{"status":"failed","master_check":[{"status":"failed","message":"starting: waiting for Redis and a worker"}]}'
 )
+
+
+@pytest.fixture(autouse=True)
+def _every_report_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "FRESH_SECONDS", 0.0)
+
+
+async def test_a_crowd_that_asks_is_told_one_report(
+    registry: Registry, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "FRESH_SECONDS", 60.0)
+    assert (await registry.get("/-/readiness?all=1")).json["redis_check"] == [{"status": "ok"}]
+    await redis_server.kill()
+    async with asyncio.TaskGroup() as group:
+        answers = [group.create_task(registry.get("/-/readiness?all=1")) for _ in range(20)]
+    assert {str(answer.result().json["redis_check"]) for answer in answers} == {"[{'status': 'ok'}]"}
 
 
 async def test_health_and_liveness_need_nobody(bare_registry: Registry) -> None:
