@@ -96,9 +96,7 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def installable_file(
-        self, project_id: ProjectId, *, sha256: str, file_name: str
-    ) -> PackageFile | None:
+    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
         The one of the highest package id when several match.

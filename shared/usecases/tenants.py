@@ -177,14 +177,22 @@ def _is_visible(caller: SignedIn, namespace: Namespace) -> bool:
             return False
 
 
-def _check_path(path: str, *, is_top_level: bool) -> None:
-    """Refuse paths that GitLab refuses, and top-level ones that stand in the URL table.
+def path_problem(path: str, *, is_top_level: bool) -> str | None:
+    """Return what is wrong with a path, or None.
 
     Source: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb (namespace path).
     """
     is_reserved = is_top_level and path.lower() in _RESERVED_TOP_LEVEL
     if not _PATH.fullmatch(path) or len(path) > 255 or path.lower().endswith(_BAD_ENDINGS) or is_reserved:
-        raise RecordInvalid({"path": (_BAD_PATH,)})
+        return _BAD_PATH
+    return None
+
+
+def _check_path(path: str, *, is_top_level: bool) -> None:
+    """Refuse paths that GitLab refuses, and top-level ones that stand in the URL table."""
+    problem = path_problem(path, is_top_level=is_top_level)
+    if problem is not None:
+        raise RecordInvalid({"path": (problem,)})
 
 
 def _check_openness(visibility: Visibility, parent: Namespace) -> None:

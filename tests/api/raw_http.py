@@ -30,7 +30,11 @@ class RawConnection:
             self.heads.append(head)
             status = int(head.split(b" ", 2)[1])
             length = next(
-                (int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")),
+                (
+                    int(line.partition(b":")[2])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length")
+                ),
                 0,
             )
             return status, await self.reader.readexactly(length)
@@ -77,7 +81,9 @@ def upload_target(registry: Registry) -> str:
     return registry.pypi.removeprefix(registry.url)
 
 
-async def post_form(registry: Registry, body: bytes, *, content_type: str = FORM_TYPE, **headers: str) -> tuple[int, bytes]:
+async def post_form(
+    registry: Registry, body: bytes, *, content_type: str = FORM_TYPE, **headers: str
+) -> tuple[int, bytes]:
     """Post a body to the upload route as the administrator."""
     sent = head(
         "POST",

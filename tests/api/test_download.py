@@ -150,7 +150,9 @@ async def test_the_metadata_of_a_wheel_is_served_beside_it_unmodified(published:
     assert (answer.status, answer.body) == (200, metadata)
     assert answer.headers["etag"] == f'"{sha256(metadata)}"'
     assert answer.headers["content-type"] == "application/octet-stream"
-    assert (await published.get(f"{published.pypi}/{PATH}.metadata", If_None_Match=answer.headers["etag"])).status == 304
+    assert (
+        await published.get(f"{published.pypi}/{PATH}.metadata", If_None_Match=answer.headers["etag"])
+    ).status == 304
     head_answer = await published.ask("HEAD", f"{published.pypi}/{PATH}.metadata")
     assert (head_answer.status, head_answer.headers["content-length"]) == (200, str(len(metadata)))
 

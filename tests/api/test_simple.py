@@ -128,7 +128,8 @@ async def test_an_unknown_name_is_not_found(published: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../x", "a/../../b", "..", "%2e%2e/x", "%2Fetc/passwd", "/etc/passwd", "a%2F..%2Fb", "%252e%252e/x", "a%00b"]
+    "path",
+    ["../x", "a/../../b", "..", "%2e%2e/x", "%2Fetc/passwd", "/etc/passwd", "a%2F..%2Fb", "%252e%252e/x", "a%00b"],
 )
 async def test_a_name_that_climbs_is_no_file_path(published: Registry, path: str) -> None:
     answer = await exchange(published, head("GET", f"{upload_target(published)}/simple/{path}"))
@@ -143,7 +144,10 @@ async def test_a_name_that_climbs_is_no_file_path(published: Registry, path: str
         ("text/html", HTML_TYPE),
         ("application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.v1+html; charset=utf-8"),
         ("application/vnd.pypi.simple.latest+json", JSON_TYPE),
-        ("application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01", JSON_TYPE),
+        (
+            "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01",
+            JSON_TYPE,
+        ),
         ("application/vnd.pypi.simple.v1+json;q=0.1, text/html;q=0.2", HTML_TYPE),
     ],
 )
@@ -165,7 +169,9 @@ async def test_a_client_that_takes_none_of_them_is_told_what_there_is(published:
 
 
 async def test_the_format_parameter_wins_over_accept(published: Registry) -> None:
-    answer = await published.get(f"{published.pypi}/simple/?format=application/vnd.pypi.simple.v1+json", Accept="text/html")
+    answer = await published.get(
+        f"{published.pypi}/simple/?format=application/vnd.pypi.simple.v1+json", Accept="text/html"
+    )
     assert answer.headers["content-type"] == JSON_TYPE
 
 
@@ -244,11 +250,12 @@ class TestWithChecksOff:
         return {"LARDER_UPLOAD_CHECKS": "off"}
 
     async def test_whatever_was_sent_stands_in_the_page_as_text(self, registry: Registry) -> None:
-        hostile = '"><script>alert(\'1\')</script>&'
+        hostile = "\"><script>alert('1')</script>&"
         assert (await registry.upload(b"x", file_name="p\u00e4 #1.whl", requires_python=hostile)).status == 201
         page = (await registry.get(f"{registry.pypi}/simple/pkg/")).body.decode()
         assert (
-            'data-requires-python="&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;">p\u00e4__1.whl</a>' in page
+            'data-requires-python="&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;">p\u00e4__1.whl</a>'
+            in page
         )
         assert f"/p%C3%A4__1.whl#sha256={sha256(b'x')}" in page
         links = _Links()

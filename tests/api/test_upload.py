@@ -124,7 +124,9 @@ async def test_a_malformed_field_is_named(registry: Registry, fields: dict[str, 
 async def test_a_file_name_that_is_no_distributions_is_refused(registry: Registry, file_name: str) -> None:
     answer = await registry.upload(WHEEL, file_name=file_name)
     assert answer.status == 400
-    assert answer.json["message"].startswith("400 Bad request - Validation failed: File name is that of no wheel or sdist")
+    assert answer.json["message"].startswith(
+        "400 Bad request - Validation failed: File name is that of no wheel or sdist"
+    )
     assert registry.traces() == NOTHING
 
 

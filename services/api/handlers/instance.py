@@ -15,6 +15,12 @@ async def version(_: web.Request) -> web.StreamResponse:
     return json_response({"version": _installed(), "revision": _UNKNOWN})
 
 
+async def metadata(_: web.Request) -> web.StreamResponse:
+    """Tell the version of the registry, and what it has none of. Source: lib/api/metadata.rb."""
+    agent_server = {"enabled": False, "externalUrl": None, "externalK8sProxyUrl": None, "version": None}
+    return json_response({"version": _installed(), "revision": _UNKNOWN, "kas": agent_server, "enterprise": False})
+
+
 def _installed() -> str:
     try:
         return installed_version("larder")
