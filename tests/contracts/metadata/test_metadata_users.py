@@ -83,17 +83,17 @@ async def test_a_state_changes_only_from_the_one_that_is_named_and_counts_for_it
     async def change(state: UserState, source: UserState, user_id: UserId = user.id) -> tuple[bool, int]:
         async with store.writing() as rows:
             has_changed = await rows.users.set_state(user_id, state, source=source)
-        async with store.reading() as found:
-            return has_changed, (await found.counters([scope]))[scope]
+        async with store.reading() as reader:
+            return has_changed, (await reader.counters([scope]))[scope]
 
     assert await change(UserState.ACTIVE, BLOCKED) == (False, 1)
     assert await change(BLOCKED, UserState.ACTIVE) == (True, 2)
     assert await change(BLOCKED, UserState.ACTIVE) == (False, 2)
     assert await change(BLOCKED, UserState.ACTIVE, UserId(999)) == (False, 2)
-    async with store.reading() as rows:
-        found = await rows.tenants.user(user.id)
-    assert found is not None
-    assert found.state is BLOCKED
+    async with store.reading() as reader:
+        moved = await reader.tenants.user(user.id)
+    assert moved is not None
+    assert moved.state is BLOCKED
 
 
 async def test_the_namespaces_of_a_user_are_his_own_and_the_groups_that_he_is_a_direct_member_of(
