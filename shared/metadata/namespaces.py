@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, or_, select, union_all
 
-from shared.metadata.paging import contains, page_of
+from shared.metadata.paging import holds, read_page
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, users
 from shared.metadata.transaction import Transaction
 from shared.models import AccessLevel, Namespace, NamespaceId
@@ -24,7 +24,7 @@ class SqlNamespaceReads:
 
     async def page(self, wanted: NamespaceFilter, page: PageRequest, *, now: datetime) -> Page[Namespace]:
         statement = select(*_COLUMNS).where(namespaces.c.doomed_at.is_(None), *_conditions(wanted, now))
-        found = await page_of(self._transaction, statement.order_by(namespaces.c.id), page, lambda row: row._asdict())
+        found = await read_page(self._transaction, statement, [namespaces.c.id], page, lambda row: dict(row._mapping))
         ancestors = await self._ancestors([entry["id"] for entry in found.entries])
         return Page(
             entries=tuple(Namespace(ancestor_ids=ancestors[entry["id"]], **entry) for entry in found.entries),
@@ -56,9 +56,7 @@ def _conditions(wanted: NamespaceFilter, now: datetime) -> list[ColumnElement[bo
         )
         conditions.append(namespaces.c.id.in_(union_all(own, joined)))
     if wanted.search is not None:
-        conditions.append(
-            or_(contains(namespaces.c.name, wanted.search), contains(namespaces.c.full_path, wanted.search))
-        )
+        conditions.append(or_(holds(namespaces.c.name, wanted.search), holds(namespaces.c.full_path, wanted.search)))
     if wanted.is_top_level:
         conditions.append(namespaces.c.parent_id.is_(None))
     return conditions

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
 
 from shared.errors import RecordInvalid
 from shared.metadata.access_tables import access_tokens
-from shared.metadata.paging import contains, page_of
+from shared.metadata.paging import holds, read_page
 from shared.metadata.rows import columns_of
 from shared.metadata.transaction import Transaction
 from shared.models import AccessToken, CounterScope, TokenId, TokenKind, UserId
@@ -58,7 +58,7 @@ class SqlTokenReads:
     async def personal_page(self, wanted: TokenFilter, page: PageRequest, *, now: datetime) -> Page[AccessToken]:
         statement = select(*_COLUMNS).where(access_tokens.c.kind == TokenKind.PERSONAL, *_conditions(wanted, now))
         order = [_ORDERS[wanted.order]] if wanted.order is not None else []
-        return await page_of(self._transaction, statement.order_by(*order, access_tokens.c.id), page, _token)
+        return await read_page(self._transaction, statement, [*order, access_tokens.c.id], page, _token)
 
 
 class SqlTokenWrites(SqlTokenReads):
@@ -144,7 +144,7 @@ def _conditions(wanted: TokenFilter, now: datetime) -> list[ColumnElement[bool]]
     if wanted.is_active is not None:
         conditions.append(is_active if wanted.is_active else not_(is_active))
     if wanted.search is not None:
-        conditions.append(contains(column.name, wanted.search))
+        conditions.append(holds(column.name, wanted.search))
     for at, earliest, latest in (
         (column.created_at, wanted.created_after, wanted.created_before),
         (column.last_used_at, wanted.last_used_after, wanted.last_used_before),

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, or_, select, update
 
-from shared.metadata.paging import contains, page_of
+from shared.metadata.paging import holds, read_page
 from shared.metadata.rows import columns_of
 from shared.metadata.tenant_tables import users
 from shared.metadata.transaction import Transaction
@@ -22,8 +22,8 @@ class SqlUserReads:
         self._transaction = transaction
 
     async def page(self, wanted: UserFilter, page: PageRequest) -> Page[User]:
-        statement = select(*_COLUMNS).where(*_conditions(wanted)).order_by(users.c.id.desc())
-        return await page_of(self._transaction, statement, page, _user)
+        statement = select(*_COLUMNS).where(*_conditions(wanted))
+        return await read_page(self._transaction, statement, [users.c.id.desc()], page, _user)
 
     async def by_email(self, email: str) -> User | None:
         row = await self._transaction.row(select(*_COLUMNS).where(users.c.email_key == email.lower()))
@@ -52,7 +52,7 @@ def _conditions(wanted: UserFilter) -> list[ColumnElement[bool]]:
         conditions.append(users.c.is_external.is_(wanted.is_external))
     if wanted.search is not None:
         searched = [users.c.username, users.c.name, *([users.c.email] if wanted.searches_emails else [])]
-        conditions.append(or_(*(contains(column, wanted.search) for column in searched)))
+        conditions.append(or_(*(holds(column, wanted.search) for column in searched)))
     return conditions
 
 

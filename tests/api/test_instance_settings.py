@@ -142,3 +142,21 @@ async def test_whether_private_projects_may_open_their_registry_is_decided_for_t
         await put(bare_registry, SETTINGS, f"package_registry_allow_anyone_to_pull_option={allowed}")
         found.append(await reads(bare_registry, project.id, None))
     assert found == [200, 401, 200]
+
+
+async def test_what_is_created_without_a_visibility_has_the_default_or_less(bare_registry: Registry) -> None:
+    await put(bare_registry, SETTINGS, "default_group_visibility=public&default_project_visibility=internal")
+
+    async def create(kind: str, **new: Any) -> tuple[int, str]:
+        answer = await bare_registry.post_json(f"/api/v4/{kind}", new)
+        assert answer.status == 201, answer.body
+        return answer.json["id"], answer.json["visibility"]
+
+    top, visibility = await create("groups", name="top", path="top")
+    assert visibility == "public"
+    assert (await create("projects", name="a", namespace_id=top))[1] == "internal"
+    assert (await create("projects", name="b"))[1] == "internal"
+    closed, visibility = await create("groups", name="closed", path="closed", parent_id=top, visibility="private")
+    assert visibility == "private"
+    assert (await create("groups", name="below", path="below", parent_id=closed))[1] == "private"
+    assert (await create("projects", name="c", namespace_id=closed))[1] == "private"

@@ -1,5 +1,6 @@
 """Personal access tokens over HTTP, from their making to their end."""
 
+import asyncio
 import hashlib
 import re
 import sqlite3
@@ -301,6 +302,15 @@ async def test_a_rotated_token_is_another_one_and_the_old_one_is_refused(bare_re
     assert (await bare_registry.get("/api/v4/user", token=new["token"])).status == 200
     again = await bare_registry.post_json(f"{TOKENS}/{old['id']}/rotate", {})
     assert (again.status, again.body) == (400, b'{"message":"400 Bad request - Token already revoked"}')
+
+
+async def test_of_two_who_rotate_a_token_at_once_one_is_refused(bare_registry: Registry) -> None:
+    ada, _ = await bare_registry.add_user("ada")
+    old = (await create(bare_registry, ada)).json
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(bare_registry.post_json(f"{TOKENS}/{old['id']}/rotate", {})) for _ in range(4)]
+    assert sorted(task.result().status for task in asked) == [200, 400, 400, 400]
+    assert len((await bare_registry.get(f"{TOKENS}?user_id={ada.id}&search=laptop&state=active")).json) == 1
 
 
 async def test_an_expired_token_is_not_rotated(bare_registry: Registry) -> None:

@@ -1,6 +1,8 @@
 """Users over HTTP: who may add, list, see and block them, with the bodies that GitLab answers."""
 
+import asyncio
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -263,6 +265,25 @@ async def test_a_blocked_user_is_kept_out_until_unblocked_and_loses_nothing(regi
     for _ in range(2):
         await change("unblock")
         assert await answers() == [(200, b""), (200, b""), (403, FORBIDDEN)]
+
+
+async def test_each_change_of_a_user_is_written_down_once(bare_registry: Registry) -> None:
+    ada = (await create(bare_registry)).json
+    for verb in ("unblock", "block", "block", "unblock"):
+        await bare_registry.ask("POST", f"/api/v4/users/{ada['id']}/{verb}")
+    await create(bare_registry)
+    with sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3") as database:
+        told = database.execute("SELECT action, actor, target FROM audit_events WHERE action LIKE 'user.%' ORDER BY id")
+        events = told.fetchall()[1:]
+    database.close()
+    target = f"user:{ada['id']}"
+    assert events == [(f"user.{what}", "user:1", target) for what in ("created", "blocked", "unblocked")]
+
+
+async def test_of_two_users_of_one_name_at_once_one_is_a_conflict(bare_registry: Registry) -> None:
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(create(bare_registry)) for _ in range(3)]
+    assert sorted(task.result().status for task in asked) == [201, 409, 409]
 
 
 async def test_administrators_cannot_block_themselves(bare_registry: Registry) -> None:

@@ -235,7 +235,7 @@ async def plan_of(store: SqlMetadataStore, project: Project, query: Query) -> li
 
 def reads_a_whole_table(line: str) -> bool:
     """Say whether a line of a plan does: in PostgreSQL's words, or in SQLite's."""
-    if line == "SCAN counted":  # of what a list's own conditions have left
+    if line == "SCAN anon_1":  # the count of what a list's own conditions have left
         return False
     return "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line)
 
