@@ -52,6 +52,30 @@ class Forbidden(LarderError):
         self.reason = reason
 
 
+class Conflict(LarderError):
+    """What was to be added is there already, told in a sentence and not per attribute.
+
+    Args:
+        reason: the sentence: "Email has already been taken".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Refused(LarderError):
+    """The request is well-formed, but the target is not in a state, or the caller not in a position, for it.
+
+    Args:
+        reason: why not: "Token already revoked".
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 # --- what is asked for ----------------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,29 @@ class UserState(StrEnum):
     BLOCKED = "blocked"
 
 
+PERSONAL_TOKEN_SCOPES = (
+    "api",
+    "read_api",
+    "read_user",
+    "self_rotate",
+    "create_runner",
+    "manage_runner",
+    "k8s_proxy",
+    "read_repository",
+    "write_repository",
+    "read_registry",
+    "write_registry",
+    "ai_features",
+    "sudo",
+    "admin_mode",
+    "read_service_ping",
+)
+"""The scopes that GitLab gives to personal tokens. Those from the fifth on open nothing here, but scripts name them.
+
+Source: lib/gitlab/auth.rb.
+"""
+
+
 class TokenKind(StrEnum):
     """What a secret in `access_tokens` speaks for."""
 
@@ -177,6 +200,7 @@ class AccessToken:
 
     Args:
         digest: SHA-256 of the secret.
+        description: what somebody wrote down about it, or None.
         user_id: whose personal token it is, or who started the job; None for deploy tokens.
         scopes: as GitLab spells them: "api", "read_api", "read_package_registry".
         expires_at: the first instant at which it is no longer good, or None.
@@ -186,12 +210,49 @@ class AccessToken:
     kind: TokenKind
     digest: str
     name: str
+    description: str | None
     user_id: UserId | None
     scopes: tuple[str, ...]
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+
+    def is_expired(self, now: datetime) -> bool:
+        """Say whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def is_active(self, now: datetime) -> bool:
+        """Say whether it is still good."""
+        return self.revoked_at is None and not self.is_expired(now)
+
+
+# --- the instance ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettings:
+    """What administrators decide while the registry runs, by the names that the API has for it.
+
+    Args:
+        pypi_package_requests_forwarding: names that never existed here are looked for upstream.
+        lock_pypi_package_requests_forwarding: groups may not decide otherwise.
+        package_registry_allow_anyone_to_pull_option: a private project may open its registry to everybody.
+        default_project_visibility: of a project that is created without one.
+        default_group_visibility: of a group that is created without one.
+        allow_guest_plus_roles_to_pull_packages: guests of a private project may read its packages.
+        packages_protected_packages_delete: protection rules guard against deletes, too.
+        pypi_max_file_size: in bytes; 0: as large as the configuration allows.
+    """
+
+    pypi_package_requests_forwarding: bool = False
+    lock_pypi_package_requests_forwarding: bool = False
+    package_registry_allow_anyone_to_pull_option: bool = True
+    default_project_visibility: Visibility = Visibility.PRIVATE
+    default_group_visibility: Visibility = Visibility.PRIVATE
+    allow_guest_plus_roles_to_pull_packages: bool = True
+    packages_protected_packages_delete: bool = True
+    pypi_max_file_size: int = 0
 
 
 # --- who asks -------------------------------------------------------------------------------------------------------

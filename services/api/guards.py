@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from services.api.credentials import read_credentials
 from services.api.keys import PRINCIPAL, USE_CASES, VISIT
 from shared.credentials import Door
+from shared.models import PERSONAL_TOKEN_SCOPES
 from shared.usecases.admission import Admission, ProjectRef, Visit, parse_project_ref
 
 
@@ -40,6 +41,30 @@ async def _signed_in_to_learn_who(request: web.Request) -> None:
     )
 
 
+async def _signed_in_at_all(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).signed_in(
+        read_credentials(request), door=Door.CONTROL, accepted=PERSONAL_TOKEN_SCOPES
+    )
+
+
+async def _signed_in_to_rotate(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).signed_in(
+        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "self_rotate")
+    )
+
+
+async def _anybody_to_learn_who(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).principal(
+        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "read_user")
+    )
+
+
+async def _administrator(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).administrator(
+        read_credentials(request), door=Door.CONTROL, accepted=_scopes(request)
+    )
+
+
 async def _may_pull(request: web.Request) -> None:
     _note(
         request,
@@ -67,6 +92,14 @@ signed_in = Guard(Door.CONTROL, _signed_in)
 """Users with a personal access token; notes PRINCIPAL, a SignedIn."""
 signed_in_to_learn_who = Guard(Door.CONTROL, _signed_in_to_learn_who)
 """As `signed_in`; a token that can only tell who its user is suffices."""
+signed_in_at_all = Guard(Door.CONTROL, _signed_in_at_all)
+"""As `signed_in`; any token suffices, whatever its scopes."""
+signed_in_to_rotate = Guard(Door.CONTROL, _signed_in_to_rotate)
+"""As `signed_in`; a token that can only rotate itself suffices."""
+anybody_to_learn_who = Guard(Door.CONTROL, _anybody_to_learn_who)
+"""Anybody, who is asked who they are; a token that can only tell who its user is suffices. Notes PRINCIPAL."""
+administrator = Guard(Door.CONTROL, _administrator)
+"""Administrators with a personal access token; notes PRINCIPAL, a SignedIn."""
 may_pull = Guard(Door.PYPI, _may_pull)
 """Readers of the packages of the project in the URL; notes VISIT."""
 may_push = Guard(Door.PYPI, _may_push)

@@ -4,6 +4,7 @@ Source: GitLab's API takes parameters in any of these places (Grape merges them;
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Never
 from urllib.parse import parse_qsl
 
@@ -21,12 +22,14 @@ Parameters = dict[str, Any]
 async def read_parameters(request: web.Request) -> Parameters:
     """Return the parameters by name; of those that come twice in one place, the last.
 
+    In a query or a form, those whose name ends in `[]` are the list that is called so without it.
+
     Raises:
         UnsupportedMediaType: the body is neither JSON nor a URL-encoded form, or is compressed.
         MalformedBody: it is not what it says it is, or is a JSON value other than an object.
         BodyTooLarge, UploadStalled, InvalidForm: it is over 1 MiB, came too slowly, or broke off.
     """
-    return {**request.query, **await _body(request)}
+    return {**_gathered(request.query.items()), **await _body(request)}
 
 
 async def _body(request: web.Request) -> Parameters:
@@ -57,9 +60,21 @@ def _json(body: bytes) -> Parameters:
 
 def _form(body: bytes) -> Parameters:
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS))
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise MalformedBody from None
+    return _gathered(pairs)
+
+
+def _gathered(pairs: Iterable[tuple[str, str]]) -> Parameters:
+    found: Parameters = {}
+    lists: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name.endswith("[]"):
+            lists.setdefault(name.removesuffix("[]"), []).append(value)
+        else:
+            found[name] = value
+    return {**found, **lists}
 
 
 def _refuse(constant: str) -> Never:

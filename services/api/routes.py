@@ -14,16 +14,35 @@ from aiohttp.typedefs import Handler
 from services.api.body import hold_continue
 from services.api.guards import (
     Guard,
+    administrator,
+    anybody_to_learn_who,
     may_pull,
     may_push,
     may_see_project,
     open_to_all,
     signed_in,
+    signed_in_at_all,
     signed_in_to_learn_who,
+    signed_in_to_rotate,
 )
-from services.api.handlers import download, fallback, groups, health, instance, projects, simple, upload, user
+from services.api.handlers import (
+    download,
+    fallback,
+    groups,
+    health,
+    instance,
+    namespaces,
+    personal_tokens,
+    projects,
+    settings,
+    simple,
+    upload,
+    user,
+    users,
+)
 
 API = "/api/v4"
+TOKENS = f"{API}/personal_access_tokens"
 PYPI = f"{API}/projects/{{project}}/packages/pypi"
 
 
@@ -51,7 +70,27 @@ ENDPOINTS = (
     Endpoint(("POST",), f"{API}/projects", signed_in, projects.create),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
+    Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
+    Endpoint(("POST",), f"{API}/users", administrator, users.create),
+    Endpoint(("GET",), f"{API}/users/{{user}}", anybody_to_learn_who, users.show),
+    Endpoint(("POST",), f"{API}/users/{{user}}/block", administrator, users.block),
+    Endpoint(("POST",), f"{API}/users/{{user}}/unblock", administrator, users.unblock),
+    Endpoint(("POST",), f"{API}/users/{{user}}/personal_access_tokens", administrator, personal_tokens.create),
+    Endpoint(("GET",), TOKENS, signed_in, personal_tokens.index),
+    Endpoint(("GET",), f"{TOKENS}/self", signed_in_at_all, personal_tokens.show_own),
+    Endpoint(("DELETE",), f"{TOKENS}/self", signed_in_at_all, personal_tokens.revoke_own),
+    Endpoint(("POST",), f"{TOKENS}/self/rotate", signed_in_to_rotate, personal_tokens.rotate_own),
+    Endpoint(("GET",), f"{TOKENS}/{{token}}", signed_in, personal_tokens.show),
+    Endpoint(("DELETE",), f"{TOKENS}/{{token}}", signed_in, personal_tokens.revoke),
+    Endpoint(("POST",), f"{TOKENS}/{{token}}/rotate", signed_in, personal_tokens.rotate),
+    Endpoint(("GET",), f"{API}/namespaces", signed_in, namespaces.index),
+    Endpoint(("GET",), f"{API}/namespaces/{{namespace}}", signed_in, namespaces.show),
+    Endpoint(("GET",), f"{API}/application/settings", administrator, settings.show),
+    Endpoint(("PUT",), f"{API}/application/settings", administrator, settings.change),
+    Endpoint(("GET",), f"{API}/application/plan_limits", administrator, settings.show_limits),
+    Endpoint(("PUT",), f"{API}/application/plan_limits", administrator, settings.change_limits),
     Endpoint(("GET",), f"{API}/version", signed_in_to_learn_who, instance.version),
+    Endpoint(("GET",), f"{API}/metadata", signed_in_to_learn_who, instance.metadata),
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),

@@ -2,15 +2,25 @@
 
 from dataclasses import dataclass
 
-from shared.access import PullRules
 from shared.backends import Backends
+from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.instance_settings import ChangeSettings, ShowSettings
+from shared.usecases.namespaces import ListNamespaces, ShowNamespace
+from shared.usecases.personal_tokens import (
+    CreatePersonalToken,
+    ListPersonalTokens,
+    RevokePersonalToken,
+    RotatePersonalToken,
+    ShowPersonalToken,
+)
 from shared.usecases.readiness import CheckReadiness
 from shared.usecases.tenants import CreateGroup, CreateProject
 from shared.usecases.upload import UploadPackageFile
+from shared.usecases.users import BlockUser, CreateUser, ListUsers, ShowUser, UnblockUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +35,32 @@ class UseCases:
     read_core_metadata: ReadCoreMetadata
     create_group: CreateGroup
     create_project: CreateProject
+    create_user: CreateUser
+    list_users: ListUsers
+    show_user: ShowUser
+    block_user: BlockUser
+    unblock_user: UnblockUser
+    create_personal_token: CreatePersonalToken
+    list_personal_tokens: ListPersonalTokens
+    show_personal_token: ShowPersonalToken
+    revoke_personal_token: RevokePersonalToken
+    rotate_personal_token: RotatePersonalToken
+    list_namespaces: ListNamespaces
+    show_namespace: ShowNamespace
+    show_settings: ShowSettings
+    change_settings: ChangeSettings
     check_readiness: CheckReadiness
 
 
 def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
     """Return the use cases as the settings want them."""
     store, blobs, queue = backends.store, backends.blobs, backends.queue
+    defaults = InstanceSettings(
+        allow_guest_plus_roles_to_pull_packages=settings.allow_guests_to_pull,
+        pypi_max_file_size=settings.max_file_size_bytes,
+    )
     return UseCases(
-        admission=Admission(
-            store=store, rules=PullRules(guests_may_pull=settings.allow_guests_to_pull, anyone_may_pull=True)
-        ),
+        admission=Admission(store=store, defaults=defaults),
         upload_package_file=UploadPackageFile(
             store=store,
             blobs=blobs,
@@ -49,5 +75,19 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         read_core_metadata=ReadCoreMetadata(store),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
+        create_user=CreateUser(store),
+        list_users=ListUsers(store),
+        show_user=ShowUser(store),
+        block_user=BlockUser(store),
+        unblock_user=UnblockUser(store),
+        create_personal_token=CreatePersonalToken(store),
+        list_personal_tokens=ListPersonalTokens(store),
+        show_personal_token=ShowPersonalToken(store),
+        revoke_personal_token=RevokePersonalToken(store),
+        rotate_personal_token=RotatePersonalToken(store),
+        list_namespaces=ListNamespaces(store),
+        show_namespace=ShowNamespace(store),
+        show_settings=ShowSettings(store, defaults),
+        change_settings=ChangeSettings(store, defaults),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -12,6 +12,8 @@ from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
+from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
+from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.schema import REVISION
@@ -19,6 +21,7 @@ from shared.metadata.tenant_reads import SqlTenantReads
 from shared.metadata.tenant_writes import SqlTenantWrites
 from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
 from shared.metadata.transaction import Transaction
+from shared.metadata.users import SqlUserReads, SqlUserWrites
 from shared.models import CounterScope
 from shared.ports.metadata_store import AuditEvent
 
@@ -33,6 +36,9 @@ class SqlReading:
         self.tenants = SqlTenantReads(transaction)
         self.tokens = SqlTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.users = SqlUserReads(transaction)
+        self.namespaces = SqlNamespaceReads(transaction)
+        self.settings = SqlSettingReads(transaction)
 
     async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
         """Return how often each scope has changed; 0 for one that never has."""
@@ -47,6 +53,8 @@ class SqlWriting:
         self.tenants = SqlTenantWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
+        self.users = SqlUserWrites(transaction)
+        self.settings = SqlSettingWrites(transaction)
 
     async def audit(self, event: AuditEvent) -> None:
         await write_audit_event(self._transaction, event)

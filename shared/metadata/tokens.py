@@ -3,15 +3,28 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
 
 from shared.errors import RecordInvalid
 from shared.metadata.access_tables import access_tokens
+from shared.metadata.paging import holds, read_page
 from shared.metadata.rows import columns_of
 from shared.metadata.transaction import Transaction
 from shared.models import AccessToken, CounterScope, TokenId, TokenKind, UserId
+from shared.pages import Page, PageRequest
+from shared.ports.token_rows import TokenFilter, TokenOrder
 
 _COLUMNS = columns_of(access_tokens, AccessToken)
+_ORDERS: dict[TokenOrder, ColumnElement[Any]] = {
+    TokenOrder.CREATED_ASC: access_tokens.c.created_at.asc(),
+    TokenOrder.CREATED_DESC: access_tokens.c.created_at.desc(),
+    TokenOrder.EXPIRES_ASC: access_tokens.c.expires_at.asc().nulls_last(),
+    TokenOrder.EXPIRES_DESC: access_tokens.c.expires_at.desc().nulls_last(),
+    TokenOrder.LAST_USED_ASC: access_tokens.c.last_used_at.asc().nulls_last(),
+    TokenOrder.LAST_USED_DESC: access_tokens.c.last_used_at.desc().nulls_last(),
+    TokenOrder.NAME_ASC: access_tokens.c.name.asc(),
+    TokenOrder.NAME_DESC: access_tokens.c.name.desc(),
+}
 
 
 class SqlTokenReads:
@@ -36,6 +49,17 @@ class SqlTokenReads:
         )
         return tuple(map(_token, rows))
 
+    async def personal(self, token_id: TokenId) -> AccessToken | None:
+        row = await self._transaction.row(
+            select(*_COLUMNS).where(access_tokens.c.id == token_id, access_tokens.c.kind == TokenKind.PERSONAL)
+        )
+        return _token(row) if row else None
+
+    async def personal_page(self, wanted: TokenFilter, page: PageRequest, *, now: datetime) -> Page[AccessToken]:
+        statement = select(*_COLUMNS).where(access_tokens.c.kind == TokenKind.PERSONAL, *_conditions(wanted, now))
+        order = [_ORDERS[wanted.order]] if wanted.order is not None else []
+        return await read_page(self._transaction, statement, [*order, access_tokens.c.id], page, _token)
+
 
 class SqlTokenWrites(SqlTokenReads):
     """Implements TokenWrites."""
@@ -49,6 +73,7 @@ class SqlTokenWrites(SqlTokenReads):
         user_id: UserId | None,
         scopes: tuple[str, ...],
         expires_at: datetime | None,
+        description: str | None = None,
     ) -> AccessToken:
         row = await self._transaction.row(
             self._transaction.insert(access_tokens)
@@ -56,6 +81,7 @@ class SqlTokenWrites(SqlTokenReads):
                 kind=kind,
                 digest=digest,
                 name=name,
+                description=description,
                 user_id=user_id,
                 scopes=list(scopes),
                 expires_at=expires_at,
@@ -104,6 +130,29 @@ class SqlTokenWrites(SqlTokenReads):
     def _touch(self, user_id: UserId | None) -> None:
         if user_id is not None:
             self._transaction.touch(CounterScope.USER, user_id)
+
+
+def _conditions(wanted: TokenFilter, now: datetime) -> list[ColumnElement[bool]]:
+    column = access_tokens.c
+    is_revoked = column.revoked_at.is_not(None)
+    is_active = and_(column.revoked_at.is_(None), or_(column.expires_at.is_(None), column.expires_at > now))
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.user_id is not None:
+        conditions.append(column.user_id == wanted.user_id)
+    if wanted.is_revoked is not None:
+        conditions.append(is_revoked if wanted.is_revoked else not_(is_revoked))
+    if wanted.is_active is not None:
+        conditions.append(is_active if wanted.is_active else not_(is_active))
+    if wanted.search is not None:
+        conditions.append(holds(column.name, wanted.search))
+    for at, earliest, latest in (
+        (column.created_at, wanted.created_after, wanted.created_before),
+        (column.last_used_at, wanted.last_used_after, wanted.last_used_before),
+        (column.expires_at, wanted.expires_after, wanted.expires_before),
+    ):
+        conditions += [] if earliest is None else [at >= earliest]
+        conditions += [] if latest is None else [at <= latest]
+    return conditions
 
 
 def _token(row: Row[Any]) -> AccessToken:

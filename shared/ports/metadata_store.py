@@ -8,9 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_rows import PackageReads, PackageWrites
+from shared.ports.setting_rows import SettingReads, SettingWrites
 from shared.ports.tenant_rows import TenantReads, TenantWrites
 from shared.ports.token_rows import TokenReads, TokenWrites
+from shared.ports.user_rows import UserReads, UserWrites
 
 
 class Reading(Protocol):
@@ -29,6 +32,21 @@ class Reading(Protocol):
     @property
     def packages(self) -> PackageReads:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def users(self) -> UserReads:
+        """Return the calls about users as a list."""
+        ...
+
+    @property
+    def namespaces(self) -> NamespaceReads:
+        """Return the calls about groups and personal namespaces as one list."""
+        ...
+
+    @property
+    def settings(self) -> SettingReads:
+        """Return the calls about what administrators decide for the instance."""
         ...
 
 
@@ -52,6 +70,16 @@ class Writing(Protocol):
     @property
     def packages(self) -> PackageWrites:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def users(self) -> UserWrites:
+        """Return the calls about users as a list, and about their state."""
+        ...
+
+    @property
+    def settings(self) -> SettingWrites:
+        """Return the calls about what administrators decide for the instance."""
         ...
 
     async def audit(self, event: "AuditEvent") -> None:

@@ -1,9 +1,48 @@
 """The part of the metadata port that is about access tokens."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from shared.models import AccessToken, TokenId, TokenKind, UserId
+from shared.pages import Page, PageRequest
+
+
+class TokenOrder(StrEnum):
+    """How a list of tokens is sorted; those without the time in question stand last."""
+
+    CREATED_ASC = "created_asc"
+    CREATED_DESC = "created_desc"
+    EXPIRES_ASC = "expires_asc"
+    EXPIRES_DESC = "expires_desc"
+    LAST_USED_ASC = "last_used_asc"
+    LAST_USED_DESC = "last_used_desc"
+    NAME_ASC = "name_asc"
+    NAME_DESC = "name_desc"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """Which tokens a list has: those that fulfil all of this; None asks for nothing. Both ends of a span are in it.
+
+    Args:
+        is_active: neither revoked nor expired.
+        search: what the name contains, in whatever case as far as ASCII goes.
+        order: None: oldest first.
+    """
+
+    user_id: UserId | None = None
+    is_revoked: bool | None = None
+    is_active: bool | None = None
+    created_before: datetime | None = None
+    created_after: datetime | None = None
+    last_used_before: datetime | None = None
+    last_used_after: datetime | None = None
+    expires_before: datetime | None = None
+    expires_after: datetime | None = None
+    search: str | None = None
+    order: TokenOrder | None = None
 
 
 class TokenReads(Protocol):
@@ -20,6 +59,18 @@ class TokenReads(Protocol):
         """Return the user's personal tokens of this name, oldest first, revoked ones too."""
         ...
 
+    async def personal(self, token_id: TokenId) -> AccessToken | None:
+        """Return the personal token of this id, revoked and expired ones too, or None."""
+        ...
+
+    async def personal_page(self, wanted: TokenFilter, page: PageRequest, *, now: datetime) -> Page[AccessToken]:
+        """Return a page of the personal tokens that the filter lets through.
+
+        Args:
+            now: when tokens must not have expired yet to be active.
+        """
+        ...
+
 
 class TokenWrites(TokenReads, Protocol):
     """Change access tokens."""
@@ -33,6 +84,7 @@ class TokenWrites(TokenReads, Protocol):
         user_id: UserId | None,
         scopes: tuple[str, ...],
         expires_at: datetime | None,
+        description: str | None = None,
     ) -> AccessToken:
         """Add a token of which only the digest is known here.
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from shared.access import PullRules, may_read_project, require_pull, require_push
 from shared.credentials import Credentials, Door
 from shared.errors import (
+    Forbidden,
     InsufficientScope,
     MetadataUnavailable,
     NotFound,
@@ -23,6 +24,7 @@ from shared.models import (
     AccessLevel,
     AccessToken,
     Anonymous,
+    InstanceSettings,
     Principal,
     Project,
     ProjectId,
@@ -69,11 +71,13 @@ class Visit:
 
     Args:
         level: the caller's highest level in it; NO_ACCESS where the project's visibility alone let them in.
+        settings: those of the instance at that moment.
     """
 
     principal: Principal
     project: Project
     level: AccessLevel
+    settings: InstanceSettings
 
 
 def _now() -> datetime:
@@ -85,13 +89,13 @@ class Admission:
     """Tells callers apart and admits them.
 
     Args:
-        rules: the settings that decide about reads.
+        defaults: the settings of the instance where no administrator has decided otherwise.
         now: the clock, in UTC.
         noted_uses: when this process last tried to note a token's use; one entry for each token that it has seen.
     """
 
     store: MetadataStore
-    rules: PullRules
+    defaults: InstanceSettings
     now: Callable[[], datetime] = _now
     noted_uses: dict[TokenId, datetime] = field(default_factory=dict)
 
@@ -126,10 +130,21 @@ class Admission:
             raise Unauthenticated
         return principal
 
+    async def administrator(self, credentials: Credentials, *, door: Door, accepted: tuple[str, ...]) -> SignedIn:
+        """Return the administrator behind the credentials.
+
+        Raises:
+            Forbidden: the user is none. All that `signed_in` raises.
+        """
+        caller = await self.signed_in(credentials, door=door, accepted=accepted)
+        if not caller.user.is_admin:
+            raise Forbidden
+        return caller
+
     async def to_pull(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
         """Admit a reader of packages to the project. Raises what `principal` and `access.require_pull` raise."""
         visit = await self._visit(ref, credentials, Door.PYPI, accepted)
-        require_pull(visit.principal, visit.project, visit.level, self.rules)
+        require_pull(visit.principal, visit.project, visit.level, _pull_rules(visit.settings))
         return visit
 
     async def to_push(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
@@ -148,9 +163,10 @@ class Admission:
         async with self.store.reading() as rows:
             project = await _project(rows, ref)
             level = await self._level(rows, principal, project) if project else AccessLevel.NO_ACCESS
+            settings = await rows.settings.read(self.defaults)
         if project is None or not may_read_project(principal, project, level):
             raise NotFound("Project")
-        return Visit(principal=principal, project=project, level=level)
+        return Visit(principal=principal, project=project, level=level, settings=settings)
 
     async def _visit(
         self, ref: ProjectRef | None, credentials: Credentials, door: Door, accepted: tuple[str, ...]
@@ -163,9 +179,10 @@ class Admission:
             found = await self._find(rows, credentials, door, accepted)
             principal = found[0] if found else Anonymous()
             level = await self._level(rows, principal, project)
+            settings = await rows.settings.read(self.defaults)
         if found:
             await self._note_use(found[1])
-        return Visit(principal=principal, project=project, level=level)
+        return Visit(principal=principal, project=project, level=level, settings=settings)
 
     async def _level(self, rows: Reading, principal: Principal, project: Project) -> AccessLevel:
         match principal:
@@ -220,6 +237,13 @@ class Admission:
         with suppress(MetadataUnavailable, StorageFull, TimeoutError):
             async with asyncio.timeout(_BOOKKEEPING_SECONDS), self.store.writing() as rows:
                 await rows.tokens.mark_used(token.id, at=now)
+
+
+def _pull_rules(settings: InstanceSettings) -> PullRules:
+    return PullRules(
+        guests_may_pull=settings.allow_guest_plus_roles_to_pull_packages,
+        anyone_may_pull=settings.package_registry_allow_anyone_to_pull_option,
+    )
 
 
 async def _project(rows: Reading, ref: ProjectRef | None) -> Project | None:

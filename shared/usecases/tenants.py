@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from shared.errors import Forbidden, NotFound, RecordInvalid
 from shared.models import (
     AccessLevel,
+    InstanceSettings,
     Namespace,
     NamespaceId,
     NamespaceKind,
@@ -33,7 +34,7 @@ class NewGroup:
 
     Args:
         parent_id: None for a top-level group.
-        visibility: None: private.
+        visibility: None: that of the settings, or of the parent where it is less visible.
     """
 
     name: str
@@ -49,7 +50,7 @@ class NewProject:
 
     Args:
         namespace_id: None: the caller's personal namespace.
-        visibility: None: private.
+        visibility: None: that of the settings, or of the group where it is less visible.
     """
 
     name: str | None
@@ -77,8 +78,9 @@ class CreateGroup:
         Source: lib/api/groups.rb.
         """
         _check_path(new.path, is_top_level=new.parent_id is None)
-        visibility = new.visibility or Visibility.PRIVATE
         async with self.store.writing() as rows:
+            settings = await rows.settings.read(InstanceSettings())
+            visibility = new.visibility or settings.default_group_visibility
             parent = None
             if new.parent_id is not None:
                 parent = await rows.tenants.namespace(new.parent_id)
@@ -89,6 +91,7 @@ class CreateGroup:
                     raise NotFound("Group")
                 if level < AccessLevel.MAINTAINER:
                     raise Forbidden
+                visibility = new.visibility or min(visibility, parent.visibility, key=_openness)
                 _check_openness(visibility, parent)
             group = await rows.tenants.add_group(
                 parent=parent, name=new.name, path=new.path, description=new.description, visibility=visibility
@@ -125,13 +128,15 @@ class CreateProject:
         name = new.name or new.path or ""
         path = new.path or re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-.") or "project"
         _check_path(path, is_top_level=False)
-        visibility = new.visibility or Visibility.PRIVATE
         async with self.store.writing() as rows:
+            settings = await rows.settings.read(InstanceSettings())
+            visibility = new.visibility or settings.default_project_visibility
             namespace_id = new.namespace_id or caller.user.namespace_id
             namespace = await rows.tenants.namespace(namespace_id)
             if namespace is None or await _level(rows, caller, namespace) < AccessLevel.DEVELOPER:
                 raise RecordInvalid({"namespace": ("is not valid",)})
             if namespace.kind is NamespaceKind.GROUP:
+                visibility = new.visibility or min(visibility, namespace.visibility, key=_openness)
                 _check_openness(visibility, namespace)
             project = await rows.tenants.add_project(
                 namespace=namespace,
@@ -177,18 +182,30 @@ def _is_visible(caller: SignedIn, namespace: Namespace) -> bool:
             return False
 
 
-def _check_path(path: str, *, is_top_level: bool) -> None:
-    """Refuse paths that GitLab refuses, and top-level ones that stand in the URL table.
+def path_problem(path: str, *, is_top_level: bool) -> str | None:
+    """Return what is wrong with a path, or None.
 
     Source: lib/gitlab/path_regex.rb, lib/gitlab/regex.rb (namespace path).
     """
     is_reserved = is_top_level and path.lower() in _RESERVED_TOP_LEVEL
     if not _PATH.fullmatch(path) or len(path) > 255 or path.lower().endswith(_BAD_ENDINGS) or is_reserved:
-        raise RecordInvalid({"path": (_BAD_PATH,)})
+        return _BAD_PATH
+    return None
+
+
+def _check_path(path: str, *, is_top_level: bool) -> None:
+    """Refuse paths that GitLab refuses, and top-level ones that stand in the URL table."""
+    problem = path_problem(path, is_top_level=is_top_level)
+    if problem is not None:
+        raise RecordInvalid({"path": (problem,)})
+
+
+def _openness(visibility: Visibility) -> int:
+    return _OPENNESS[visibility]
 
 
 def _check_openness(visibility: Visibility, parent: Namespace) -> None:
-    if _OPENNESS[visibility] > _OPENNESS[parent.visibility]:
+    if _openness(visibility) > _openness(parent.visibility):
         raise RecordInvalid(
             {
                 "visibility_level": (

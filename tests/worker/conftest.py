@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.worker.inspection import DistributionInspector
-from shared.access import PullRules
 from shared.backends import Backends, migrate_database, open_backends
 from shared.credentials import BasicPair, Credentials
-from shared.models import PackageFile, UploadChecks
+from shared.models import InstanceSettings, PackageFile, UploadChecks
 from shared.settings import Settings, read_settings
 from shared.usecases.admission import Admission, Visit
 from shared.usecases.bootstrap import Bootstrap
@@ -102,7 +101,7 @@ async def registry(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[R
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
-        admission = Admission(backends.store, PullRules(guests_may_pull=True, anyone_may_pull=True))
+        admission = Admission(backends.store, InstanceSettings())
         visit = await admission.to_push(
             project.project_id, Credentials(basic=BasicPair("root", _TOKEN)), accepted=("api",)
         )

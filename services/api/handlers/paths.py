@@ -1,4 +1,4 @@
-"""Rest-of-path parameters, made safe."""
+"""Parameters that stand in the path, made safe."""
 
 import re
 from urllib.parse import unquote
@@ -8,7 +8,24 @@ from aiohttp import web
 from shared.errors import InvalidParameters
 
 _TRAVERSAL = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
+_NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
+_LONGEST_ID = 20
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def record_id(request: web.Request, key: str, *, told_as: str) -> int:
+    """Return a parameter that is the number of a record; 0, which none has, for one beyond all numbers.
+
+    Args:
+        told_as: what GitLab calls the parameter.
+
+    Raises:
+        InvalidParameters: it is no whole number.
+    """
+    text = request.match_info[key]
+    if not _NUMBER.fullmatch(text):
+        raise InvalidParameters(f"{told_as} is invalid")
+    return int(text) if len(text) < _LONGEST_ID else 0
 
 
 def file_path(request: web.Request, key: str, *, told_as: str) -> str:

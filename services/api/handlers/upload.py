@@ -21,9 +21,10 @@ async def upload(request: web.Request) -> web.StreamResponse:
 
     Source: lib/api/pypi_packages.rb; contract, PyPI E7 and section 6.
     """
-    settings = request.app[SETTINGS]
+    settings, decided = request.app[SETTINGS], request[VISIT].settings
     upload_package_file = request.app[USE_CASES].upload_package_file
-    limits = FormLimits(file_bytes=settings.max_file_size_bytes, seconds=settings.upload_max_seconds)
+    largest = min(settings.max_file_size_bytes, decided.pypi_max_file_size or settings.max_file_size_bytes)
+    limits = FormLimits(file_bytes=largest, seconds=settings.upload_max_seconds)
     async with AsyncExitStack() as stack:
         form = await read_form(
             request, lambda: stack.enter_async_context(upload_package_file.open_blob()), limits=limits

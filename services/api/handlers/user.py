@@ -6,7 +6,7 @@ from services.api.keys import PRINCIPAL
 from services.api.origin import external_url
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
-from services.api.schemas.out import UserSchema
+from services.api.schemas.users import OwnUserSchema
 from shared.errors import Unauthenticated
 from shared.models import SignedIn
 
@@ -25,4 +25,4 @@ def caller(request: web.Request) -> SignedIn:
 
 async def show_self(request: web.Request) -> web.StreamResponse:
     """Show the caller to himself. Source: lib/api/users.rb."""
-    return json_response(UserSchema(Links(external_url(request))).dump(caller(request).user))
+    return json_response(OwnUserSchema(Links(external_url(request))).dump(caller(request).user))

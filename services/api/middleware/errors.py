@@ -97,6 +97,8 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.InsufficientScope: _insufficient_scope,
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
+    errors.Conflict: lambda e: message(409, e.reason),
+    errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),

@@ -6,6 +6,7 @@ valid value". Source: the Grape framework's wording, as GitLab's API answers wit
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
@@ -18,6 +19,7 @@ INVALID = "is invalid"
 NO_VALID_VALUE = "does not have a valid value"
 
 _LARGEST_ID = 2**63 - 1
+_LONGEST_TIME = 40
 _UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile(r"[\t\r\n]")
 _BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
@@ -91,6 +93,77 @@ class Id(fields.Field[int | None]):
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST_ID:
             raise ValidationError(INVALID)
         return value
+
+
+class Words(fields.Field[tuple[str, ...]]):
+    """Some of a few words: a list, or a text with commas between them."""
+
+    def __init__(self, words: tuple[str, ...], *, required: bool = False) -> None:
+        """Declare a choice among these words."""
+        super().__init__(required=required, error_messages={"required": MISSING, "null": MISSING})
+        self.words = words
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, ...]:
+        named = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(named, list) or not all(isinstance(word, str) for word in named):
+            raise ValidationError(INVALID)
+        if not any(named):
+            raise ValidationError("is empty")
+        if not set(named) <= set(self.words):
+            raise ValidationError(NO_VALID_VALUE)
+        return tuple(dict.fromkeys(named))
+
+
+class Size(fields.Field[int]):
+    """A number of bytes: a whole number from 0, or its digits."""
+
+    def __init__(self) -> None:
+        """Declare a size."""
+        super().__init__()
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_ID:
+            raise ValidationError(INVALID)
+        return value
+
+
+class Day(fields.Field[date | None]):
+    """A day as ISO 8601 writes it; of an instant, its day counts. An empty text is none."""
+
+    def __init__(self) -> None:
+        """Declare a day."""
+        super().__init__(load_default=None)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> date | None:
+        if value == "":
+            return None
+        if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+            raise ValidationError(INVALID)
+        try:
+            return datetime.fromisoformat(value).date()
+        except ValueError:
+            raise ValidationError(INVALID) from None
+
+
+class Moment(fields.Field[datetime]):
+    """An instant as ISO 8601 writes it; without a zone it is UTC, without a time it is midnight."""
+
+    def __init__(self) -> None:
+        """Declare an instant."""
+        super().__init__(load_default=None)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+            raise ValidationError(INVALID)
+        try:
+            at = datetime.fromisoformat(value)
+            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValidationError(INVALID) from None
 
 
 class Word(fields.Field[W]):

@@ -1,17 +1,17 @@
-"""Users, groups and projects as they go out, in GitLab's shape.
+"""Groups and projects as they go out, in GitLab's shape.
 
 What Larder has no notion of is there with the value that GitLab has for it when nobody ever touched it.
 
-Source: lib/api/entities/user_public.rb, group.rb, project.rb, namespace_basic.rb; contract, control plane 2, 4 and 5.
+Source: lib/api/entities/group.rb, project.rb, namespace_basic.rb; contract, control plane 4 and 5.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump
+from marshmallow import Schema, fields
 
 from services.api.presenters.links import Links
-from shared.models import AccessLevel, Namespace, NamespaceKind, Project, RegistryAccess, SignedIn, User
+from shared.models import AccessLevel, Namespace, NamespaceKind, Project, RegistryAccess, SignedIn
 from shared.usecases.admission import Visit
 
 
@@ -38,38 +38,6 @@ class LinkedSchema(Schema):
         """Make it with the links of the request."""
         super().__init__()
         self.links = links
-
-
-class UserSchema(LinkedSchema):
-    """A user to himself."""
-
-    id = fields.Integer()
-    username = fields.String()
-    public_email = fields.Constant("")
-    name = fields.String()
-    state = fields.String()
-    locked = fields.Constant(False)
-    avatar_url = fields.Constant(None)
-    web_url = fields.Method("_web_url")
-    created_at = Instant()
-    bio = fields.Constant("")
-    bot = fields.Constant(False)
-    email = fields.String()
-    commit_email = fields.Function(lambda user: user.email)
-    external = fields.Boolean(attribute="is_external")
-    namespace_id = fields.Integer()
-    can_create_group = fields.Constant(True)
-    can_create_project = fields.Constant(True)
-    two_factor_enabled = fields.Constant(False)
-    identities = _nothing()
-    is_admin = fields.Boolean()
-
-    def _web_url(self, user: User) -> str:
-        return self.links.user(user)
-
-    @post_dump
-    def _tell_administrators_only(self, told: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return told if told["is_admin"] else {name: value for name, value in told.items() if name != "is_admin"}
 
 
 class GroupSchema(LinkedSchema):

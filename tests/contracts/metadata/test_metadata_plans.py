@@ -21,12 +21,16 @@ from shared.models import (
     PackageStatus,
     Project,
     RegistryAccess,
+    TokenId,
     TokenKind,
     UserId,
     UserState,
     Visibility,
 )
 from shared.names import NormalizedName
+from shared.pages import PageRequest
+from shared.ports.namespace_rows import NamespaceFilter
+from shared.ports.token_rows import TokenFilter
 from tests.contracts.metadata.sample_rows import new_project
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,6 +53,14 @@ QUERIES: dict[str, Query] = {
     "doomed": lambda rows, _: rows.packages.doomed(doomed_before=NOW, limit=100),
     "by_digest": lambda rows, _: rows.tokens.by_digest("7"),
     "of_user": lambda rows, _: rows.tokens.of_user(UserId(7), name="name-7"),
+    "personal": lambda rows, _: rows.tokens.personal(TokenId(7)),
+    "personal_page": lambda rows, _: rows.tokens.personal_page(
+        TokenFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
+    ),
+    "by_email": lambda rows, _: rows.users.by_email("name-7"),
+    "namespaces_of_user": lambda rows, _: rows.namespaces.page(
+        NamespaceFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
+    ),
     "project": lambda rows, project: rows.tenants.project(project.id),
     "project_by_path": lambda rows, _: rows.tenants.project_by_path("name-7/app"),
     "namespace_by_path": lambda rows, _: rows.tenants.namespace_by_path("name-7"),
@@ -222,6 +234,8 @@ async def statements_of(store: SqlMetadataStore, project: Project, query: Query)
 
 def reads_a_whole_table(line: str) -> bool:
     """Say whether a line of a plan does: in PostgreSQL's words, or in SQLite's."""
+    if line == "SCAN anon_1":  # the count of what a list's own conditions have left
+        return False
     return "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line)
 
 

@@ -7,13 +7,23 @@ import pytest
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore
 from shared.models import AccessToken, TokenId, TokenKind, UserId
+from shared.pages import PageRequest
 from shared.ports.metadata_store import Writing
+from shared.ports.token_rows import TokenFilter, TokenOrder
 from tests.contracts.metadata.sample_rows import add_user
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
-async def add_token(rows: Writing, digest: str = "a" * 64, *, name: str = "laptop") -> AccessToken:
+async def add_token(
+    rows: Writing,
+    digest: str = "a" * 64,
+    *,
+    name: str = "laptop",
+    expires_at: datetime | None = NOW + timedelta(days=30),
+    description: str | None = None,
+) -> AccessToken:
     user = await rows.tenants.user_by_username("ada") or await add_user(rows, "ada")
     return await rows.tokens.add(
         kind=TokenKind.PERSONAL,
@@ -21,7 +31,8 @@ async def add_token(rows: Writing, digest: str = "a" * 64, *, name: str = "lapto
         name=name,
         user_id=user.id,
         scopes=("read_api", "api"),
-        expires_at=NOW + timedelta(days=30),
+        expires_at=expires_at,
+        description=description,
     )
 
 
@@ -99,3 +110,64 @@ async def test_the_latest_use_stands_though_uses_are_noted_out_of_order(store: S
         found = await rows.tokens.by_digest(token.digest)
     assert found is not None
     assert found.last_used_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (TokenFilter(), ["good", "Revoked", "expired", "endless"]),
+        (TokenFilter(user_id=UserId(999)), []),
+        (TokenFilter(is_revoked=True), ["Revoked"]),
+        (TokenFilter(is_revoked=False), ["good", "expired", "endless"]),
+        (TokenFilter(is_active=True), ["good", "endless"]),
+        (TokenFilter(is_active=False), ["Revoked", "expired"]),
+        (TokenFilter(search="RE"), ["Revoked", "expired"]),
+        (TokenFilter(expires_before=NOW), ["expired"]),
+        (TokenFilter(expires_after=NOW), ["good", "Revoked", "expired"]),
+        (TokenFilter(expires_after=NOW + DAY, expires_before=NOW + DAY), ["Revoked"]),
+        (TokenFilter(last_used_after=NOW), ["good"]),
+        (TokenFilter(last_used_before=NOW - DAY), ["expired"]),
+        (TokenFilter(created_after=datetime(2100, 1, 1, tzinfo=UTC)), []),
+        (TokenFilter(created_before=datetime(2100, 1, 1, tzinfo=UTC), search="good"), ["good"]),
+        (TokenFilter(order=TokenOrder.NAME_ASC), ["Revoked", "endless", "expired", "good"]),
+        (TokenFilter(order=TokenOrder.NAME_DESC), ["good", "expired", "endless", "Revoked"]),
+        (TokenFilter(order=TokenOrder.EXPIRES_ASC), ["expired", "Revoked", "good", "endless"]),
+        (TokenFilter(order=TokenOrder.EXPIRES_DESC), ["good", "Revoked", "expired", "endless"]),
+        (TokenFilter(order=TokenOrder.LAST_USED_ASC), ["expired", "good", "Revoked", "endless"]),
+        (TokenFilter(order=TokenOrder.LAST_USED_DESC), ["good", "expired", "Revoked", "endless"]),
+        (TokenFilter(order=TokenOrder.CREATED_ASC), ["good", "Revoked", "expired", "endless"]),
+        (TokenFilter(order=TokenOrder.CREATED_DESC), ["endless", "expired", "Revoked", "good"]),
+    ],
+)
+async def test_personal_tokens_are_filtered_and_sorted(
+    store: SqlMetadataStore, wanted: TokenFilter, names: list[str]
+) -> None:
+    added: dict[str, AccessToken] = {}
+    ends = {"good": NOW + 2 * DAY, "Revoked": NOW + DAY, "expired": NOW, "endless": None}
+    for number, (name, expires_at) in enumerate(ends.items()):
+        async with store.writing() as rows:
+            added[name] = await add_token(rows, str(number), name=name, expires_at=expires_at)
+    async with store.writing() as rows:
+        await rows.tokens.add(
+            kind=TokenKind.DEPLOY, digest="d", name="good deploy", user_id=None, scopes=(), expires_at=None
+        )
+        await rows.tokens.revoke(added["Revoked"].id, at=NOW)
+        await rows.tokens.mark_used(added["good"].id, at=NOW)
+        await rows.tokens.mark_used(added["expired"].id, at=NOW - DAY)
+    async with store.reading() as rows:
+        page = await rows.tokens.personal_page(wanted, PageRequest(1, 100), now=NOW)
+    assert [token.name for token in page.entries] == names
+    assert (page.total, page.has_more) == (len(names), False)
+
+
+async def test_a_personal_token_is_found_by_its_id_and_no_other_kind_is(store: SqlMetadataStore) -> None:
+    async with store.writing() as rows:
+        token = await add_token(rows, description="of the train")
+        deploy = await rows.tokens.add(
+            kind=TokenKind.DEPLOY, digest="d", name="deploy", user_id=None, scopes=(), expires_at=None
+        )
+    async with store.reading() as rows:
+        assert await rows.tokens.personal(token.id) == token
+        assert token.description == "of the train"
+        for other in (deploy.id, TokenId(999), TokenId(0), TokenId(-1), TokenId(2**63)):
+            assert await rows.tokens.personal(other) is None
