@@ -67,6 +67,10 @@ class NotFound(LarderError):
         self.resource = resource
 
 
+class RecordNotFound(LarderError):
+    """The source is there, but has no such record; GitLab words this otherwise than `NotFound`."""
+
+
 class BlobMissing(LarderError):
     """The store has no blob under this key.
 
@@ -128,6 +132,10 @@ class RecordInvalid(LarderError):
     def __init__(self, messages: dict[str, tuple[str, ...]]) -> None:
         super().__init__(str(messages))
         self.messages = messages
+
+
+class MemberExists(LarderError):
+    """The user is a direct member of the group or project already."""
 
 
 class FileNameTaken(LarderError):

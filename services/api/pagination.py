@@ -57,8 +57,11 @@ def page_headers(
     previous = wanted.number - 1 if wanted.number > 1 else None
 
     def link(number: int, relation: str) -> str:
-        query = {**parameters, **request.query, "page": number, "per_page": wanted.size}
-        url = f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(sorted(query.items()))}"
+        own: dict[str, str | int] = {"page": number, "per_page": wanted.size}
+        sent = [pair for pair in request.query.items() if pair[0] not in own]
+        defaults = [pair for pair in parameters.items() if pair[0] not in request.query and pair[0] not in own]
+        query = sorted([*sent, *defaults, *own.items()], key=lambda pair: pair[0])
+        url = f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(query)}"
         return f'<{url}>; rel="{relation}"'
 
     links = [link(number, name) for name, number in (("prev", previous), ("next", following)) if number is not None]

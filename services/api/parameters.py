@@ -29,6 +29,15 @@ async def read_parameters(request: web.Request) -> Parameters:
     return {**request.query, **await _body(request)}
 
 
+def query_parameters(request: web.Request) -> Parameters:
+    """Return the parameters of the URL alone; those named `key[]` as one list under `key`."""
+    lists: dict[str, list[str]] = {}
+    for name, value in request.query.items():
+        if name.endswith("[]"):
+            lists.setdefault(name.removesuffix("[]"), []).append(value)
+    return {**request.query, **lists}
+
+
 async def _body(request: web.Request) -> Parameters:
     if not request.body_exists:
         return {}

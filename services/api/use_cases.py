@@ -8,7 +8,12 @@ from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.member_lists import ListMembers
+from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.readiness import CheckReadiness
+from shared.usecases.tenant_admission import TenantAdmission
+from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
+from shared.usecases.tenant_lists import ListGroups, ListProjects
 from shared.usecases.tenants import CreateGroup, CreateProject
 from shared.usecases.upload import UploadPackageFile
 
@@ -25,6 +30,17 @@ class UseCases:
     read_core_metadata: ReadCoreMetadata
     create_group: CreateGroup
     create_project: CreateProject
+    tenant_admission: TenantAdmission
+    list_groups: ListGroups
+    change_group: ChangeGroup
+    delete_group: DeleteGroup
+    list_projects: ListProjects
+    change_project: ChangeProject
+    delete_project: DeleteProject
+    list_members: ListMembers
+    add_members: AddMembers
+    change_member: ChangeMember
+    remove_member: RemoveMember
     check_readiness: CheckReadiness
 
 
@@ -49,5 +65,16 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         read_core_metadata=ReadCoreMetadata(store),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
+        tenant_admission=TenantAdmission(store),
+        list_groups=ListGroups(store),
+        change_group=ChangeGroup(store),
+        delete_group=DeleteGroup(store),
+        list_projects=ListProjects(store),
+        change_project=ChangeProject(store),
+        delete_project=DeleteProject(store),
+        list_members=ListMembers(store),
+        add_members=AddMembers(store),
+        change_member=ChangeMember(store),
+        remove_member=RemoveMember(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -12,9 +12,13 @@ from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.engine import Door, Doors, open_doors
 from shared.metadata.faults import translated_faults
+from shared.metadata.member_reads import SqlMemberReads
+from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.schema import REVISION
+from shared.metadata.tenant_changes import SqlTenantChanges
+from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
 from shared.metadata.tenant_writes import SqlTenantWrites
 from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
@@ -31,6 +35,8 @@ class SqlReading:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.tenants = SqlTenantReads(transaction)
+        self.tenant_lists = SqlTenantLists(transaction)
+        self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
 
@@ -45,6 +51,8 @@ class SqlWriting:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.tenants = SqlTenantWrites(transaction)
+        self.tenant_changes = SqlTenantChanges(transaction)
+        self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
 

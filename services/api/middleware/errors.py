@@ -98,6 +98,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
+    errors.RecordNotFound: lambda _: message(404, "404 Not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
@@ -115,6 +116,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.InvalidForm: lambda e: _problem(400, e.reason),
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),
     errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
+    errors.MemberExists: lambda _: message(409, "Member already exists"),
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),
