@@ -101,18 +101,18 @@ async def test_the_lists_hold_what_the_access_rules_let_be_read(store: SqlMetada
                 await rows.tenants.add_project_member(project, user.id, level=level, expires_at=None)
         users.append(late := await add_user(rows, "late"))
         await rows.tenants.add_project_member(projects[1], late.id, level=AccessLevel.OWNER, expires_at=NOW)
-    async with store.reading() as rows:
-        for user in [None, *users]:
-            looks = NOBODY if user is None else viewer(user)
-            listed = await rows.tenant_lists.groups(GroupFilter(viewer=looks, order=GroupOrder.ID), ALL)
-            assert list(listed.entries) == [one for one in groups if await reads_group(rows, user, one)], user
+    async with store.reading() as reader:
+        for viewing in (None, *users):
+            looks = NOBODY if viewing is None else viewer(viewing)
+            listed = await reader.tenant_lists.groups(GroupFilter(viewer=looks, order=GroupOrder.ID), ALL)
+            assert list(listed.entries) == [one for one in groups if await reads_group(reader, viewing, one)], viewing
             wanted = ProjectFilter(viewer=looks, order=ProjectOrder.ID, is_descending=False)
-            found = await rows.tenant_lists.projects(wanted, ALL)
+            found = await reader.tenant_lists.projects(wanted, ALL)
             assert [one.project for one in found.entries] == [
-                one for one in projects if await reads_project(rows, user, one)
-            ], user
+                one for one in projects if await reads_project(reader, viewing, one)
+            ], viewing
             for one in found.entries:
-                assert max(one.own_level, one.group_level) is await level_in(rows, user, one.project)
+                assert max(one.own_level, one.group_level) is await level_in(reader, viewing, one.project)
 
 
 def principal(user: User | None) -> Principal:
@@ -251,12 +251,12 @@ async def test_a_page_takes_as_many_queries_however_long_it_is(store: SqlMetadat
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    async with store.reading() as rows:
-        connection = rows._transaction.connection.sync_connection
+    async with store.reading() as reader:
+        connection = reader._transaction.connection.sync_connection
         event.listen(connection, "before_cursor_execute", note)
-        page = await rows.tenant_lists.projects(ProjectFilter(viewer=viewer(ada)), ALL)
+        page = await reader.tenant_lists.projects(ProjectFilter(viewer=viewer(ada)), ALL)
         assert len(queries) == 6
-        groups = await rows.tenant_lists.groups(GroupFilter(viewer=viewer(ada)), ALL)
+        groups = await reader.tenant_lists.groups(GroupFilter(viewer=viewer(ada)), ALL)
         event.remove(connection, "before_cursor_execute", note)
     assert len(queries) == 9
     assert len(page.entries) == size

@@ -185,11 +185,11 @@ async def test_what_is_added_while_its_group_is_deleted_goes_with_it_or_is_refus
             group.create_task(add_below(number))
             if number == 1:
                 group.create_task(delete())
-    async with store.reading() as rows:
+    async with store.reading() as reader:
         for namespace_id, project_id in added:
             if namespace_id is not None and project_id is not None:
-                assert await rows.tenants.namespace(namespace_id) is None
-                assert await rows.tenants.project(project_id) is None
+                assert await reader.tenants.namespace(namespace_id) is None
+                assert await reader.tenants.project(project_id) is None
     assert len(added) == 4
 
 
