@@ -30,12 +30,12 @@ class SqlMemberWrites(SqlMemberReads):
         level: AccessLevel,
         expires_at: datetime | None,
         creator_id: UserId,
-    ) -> None:
-        column = _column(source)
+    ) -> datetime:
+        column, now = _column(source), self._transaction.now()
         values = {
             "level": level,
             "expires_at": expires_at,
-            "created_at": self._transaction.now(),
+            "created_at": now,
             "creator_id": creator_id,
         }
         await self._transaction.change(
@@ -46,6 +46,7 @@ class SqlMemberWrites(SqlMemberReads):
             )
         )
         self._touch(source)
+        return now
 
     async def change(
         self, source: MemberSource, user_id: UserId, *, level: AccessLevel, expires_at: datetime | None

@@ -72,8 +72,12 @@ class MemberWrites(MemberReads, Protocol):
         level: AccessLevel,
         expires_at: datetime | None,
         creator_id: UserId,
-    ) -> None:
-        """Make the user a direct member, in place of a membership that is past its expiry. The source is locked."""
+    ) -> datetime:
+        """Make the user a direct member, in place of a membership that is past its expiry. The source is locked.
+
+        Returns:
+            When the membership began.
+        """
         ...
 
     async def change(

@@ -74,7 +74,7 @@ class AddMembers:
             level = _checked(caller, own, new.access_level, new.expires_at, self.now())
             added = []
             for user in {user.id: user for user in users}.values():
-                await rows.members.add(
+                since = await rows.members.add(
                     source, user.id, level=level, expires_at=new.expires_at, creator_id=caller.user.id
                 )
                 await _audit(rows, "member.added", caller, source, user.id, level=level, expires_at=new.expires_at)
@@ -82,7 +82,7 @@ class AddMembers:
                     Membership(
                         user=user,
                         level=level,
-                        created_at=self.now(),
+                        created_at=since,
                         expires_at=new.expires_at,
                         creator=caller.user,
                     )

@@ -81,7 +81,7 @@ async def test_a_member_is_added_shown_changed_and_removed(scene: Scene) -> None
         },
     )
     url = f"{scene.url}/{other.id}"
-    assert (await registry.get(url)).json | {"created_at": ""} == answer.json | {"created_at": ""}
+    assert (await registry.get(url)).body == answer.body
     kept = await send(registry, "PUT", url, {"access_level": 20}, token=scene.tokens["owner"])
     assert (kept.status, kept.json["access_level"], kept.json["expires_at"]) == (200, 20, expires_at)
     for nothing in (None, ""):
