@@ -9,7 +9,16 @@ lib/api/helpers/packages/basic_auth_helpers.rb of GitLab.
 from dataclasses import dataclass
 
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.models import AccessLevel, Anonymous, Principal, Project, RegistryAccess, SignedIn, Visibility
+from shared.models import (
+    AccessLevel,
+    Anonymous,
+    Namespace,
+    Principal,
+    Project,
+    RegistryAccess,
+    SignedIn,
+    Visibility,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +36,39 @@ class PullRules:
 
 def may_read_project(principal: Principal, project: Project, level: AccessLevel) -> bool:
     """Say whether the project exists for this caller."""
-    if _is_admin(principal) or level >= AccessLevel.GUEST:
+    return is_admin(principal) or level >= AccessLevel.GUEST or _is_open_to(principal, project.visibility)
+
+
+def may_read_group(principal: Principal, group: Namespace, level: AccessLevel, *, is_member_below: bool) -> bool:
+    """Say whether the group exists for this caller.
+
+    Args:
+        is_member_below: the caller is a member of a project or group below it; they could not find their way to that
+            otherwise. Of the rest of the group they see nothing by this.
+    """
+    if is_admin(principal) or level >= AccessLevel.GUEST or is_member_below:
         return True
-    match project.visibility:
-        case Visibility.PUBLIC:
-            return True
-        case Visibility.INTERNAL:
-            return _is_insider(principal)
-        case Visibility.PRIVATE:
-            return False
+    return _is_open_to(principal, group.visibility)
+
+
+def may_administer_project(principal: Principal, level: AccessLevel) -> bool:
+    """Say whether the caller may change the project and its members."""
+    return is_admin(principal) or level >= AccessLevel.MAINTAINER
+
+
+def may_delete_project(principal: Principal, level: AccessLevel) -> bool:
+    """Say whether the caller may delete the project."""
+    return is_admin(principal) or level >= AccessLevel.OWNER
+
+
+def may_administer_group(principal: Principal, level: AccessLevel) -> bool:
+    """Say whether the caller may change the group and its members, and delete it."""
+    return is_admin(principal) or level >= AccessLevel.OWNER
+
+
+def may_grant(principal: Principal, level: AccessLevel, granted: AccessLevel) -> bool:
+    """Say whether who administers at this level may give that level to others, or take it from them."""
+    return is_admin(principal) or granted <= level
 
 
 def may_read_packages(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
@@ -44,7 +77,7 @@ def may_read_packages(principal: Principal, project: Project, level: AccessLevel
         return False
     if project.registry_access is RegistryAccess.PUBLIC and rules.anyone_may_pull:
         return True
-    if _is_admin(principal):
+    if is_admin(principal):
         return True
     if project.visibility is Visibility.PRIVATE:
         return level >= (AccessLevel.GUEST if rules.guests_may_pull else AccessLevel.REPORTER)
@@ -55,7 +88,7 @@ def may_create_packages(principal: Principal, project: Project, level: AccessLev
     """Say whether the caller may upload."""
     if project.registry_access is RegistryAccess.DISABLED:
         return False
-    return _is_admin(principal) or level >= AccessLevel.DEVELOPER
+    return is_admin(principal) or level >= AccessLevel.DEVELOPER
 
 
 def require_pull(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
@@ -95,9 +128,21 @@ def require_push(principal: Principal, project: Project, level: AccessLevel) -> 
         raise Forbidden
 
 
-def _is_admin(principal: Principal) -> bool:
+def is_admin(principal: Principal) -> bool:
+    """Say whether the caller may do everything."""
     return isinstance(principal, SignedIn) and principal.user.is_admin
 
 
-def _is_insider(principal: Principal) -> bool:
+def is_insider(principal: Principal) -> bool:
+    """Say whether what is internal is there for this caller."""
     return isinstance(principal, SignedIn) and not principal.user.is_external
+
+
+def _is_open_to(principal: Principal, visibility: Visibility) -> bool:
+    match visibility:
+        case Visibility.PUBLIC:
+            return True
+        case Visibility.INTERNAL:
+            return is_insider(principal)
+        case Visibility.PRIVATE:
+            return False

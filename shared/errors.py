@@ -91,6 +91,10 @@ class NotFound(LarderError):
         self.resource = resource
 
 
+class RecordNotFound(LarderError):
+    """The source is there, but has no such record; GitLab words this otherwise than `NotFound`."""
+
+
 class BlobMissing(LarderError):
     """The store has no blob under this key.
 

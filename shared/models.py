@@ -144,6 +144,8 @@ class Namespace:
     Args:
         ancestor_ids: top-level namespace first, this namespace last; never empty.
         full_path: as written; it is looked up without regard to case.
+        pypi_package_requests_forwarding: whether unknown names are sent on to the upstream; None: as the parent has it.
+        lock_pypi_package_requests_forwarding: nothing below may choose otherwise.
     """
 
     id: NamespaceId
@@ -156,6 +158,8 @@ class Namespace:
     description: str
     visibility: Visibility
     created_at: datetime
+    pypi_package_requests_forwarding: bool | None = None
+    lock_pypi_package_requests_forwarding: bool = False
 
     @property
     def top_level_id(self) -> NamespaceId:
@@ -192,6 +196,22 @@ class User:
     is_external: bool
     namespace_id: NamespaceId
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user's place in a group or project.
+
+    Args:
+        expires_at: the first instant at which it counts for nothing, or None.
+        creator: who made the user a member, or None when nobody knows.
+    """
+
+    user: User
+    level: AccessLevel
+    created_at: datetime
+    expires_at: datetime | None
+    creator: User | None
 
 
 @dataclass(frozen=True, slots=True)

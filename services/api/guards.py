@@ -25,19 +25,29 @@ class Guard:
     admit: Callable[[web.Request], Awaitable[None]]
 
 
+def project_ref(request: web.Request) -> ProjectRef | None:
+    """Return what the `:id` of the URL refers to; None for what no project can ever be called."""
+    return parse_project_ref(request.match_info["project"])
+
+
+def scopes_of(request: web.Request) -> tuple[str, ...]:
+    """Return the scopes of which a token needs one, as GitLab names them (lib/api/api.rb)."""
+    return ("api", "read_api") if request.method in (hdrs.METH_GET, hdrs.METH_HEAD) else ("api",)
+
+
 async def _nothing(request: web.Request) -> None:
     pass
 
 
 async def _signed_in(request: web.Request) -> None:
     request[PRINCIPAL] = await _admission(request).signed_in(
-        read_credentials(request), door=Door.CONTROL, accepted=_scopes(request)
+        read_credentials(request), door=Door.CONTROL, accepted=scopes_of(request)
     )
 
 
 async def _signed_in_to_learn_who(request: web.Request) -> None:
     request[PRINCIPAL] = await _admission(request).signed_in(
-        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "read_user")
+        read_credentials(request), door=Door.CONTROL, accepted=(*scopes_of(request), "read_user")
     )
 
 
@@ -49,40 +59,33 @@ async def _signed_in_at_all(request: web.Request) -> None:
 
 async def _signed_in_to_rotate(request: web.Request) -> None:
     request[PRINCIPAL] = await _admission(request).signed_in(
-        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "self_rotate")
+        read_credentials(request), door=Door.CONTROL, accepted=(*scopes_of(request), "self_rotate")
     )
 
 
 async def _anybody_to_learn_who(request: web.Request) -> None:
     request[PRINCIPAL] = await _admission(request).principal(
-        read_credentials(request), door=Door.CONTROL, accepted=(*_scopes(request), "read_user")
+        read_credentials(request), door=Door.CONTROL, accepted=(*scopes_of(request), "read_user")
     )
 
 
 async def _administrator(request: web.Request) -> None:
     request[PRINCIPAL] = await _admission(request).administrator(
-        read_credentials(request), door=Door.CONTROL, accepted=_scopes(request)
+        read_credentials(request), door=Door.CONTROL, accepted=scopes_of(request)
     )
 
 
 async def _may_pull(request: web.Request) -> None:
     _note(
         request,
-        await _admission(request).to_pull(_project(request), read_credentials(request), accepted=_scopes(request)),
+        await _admission(request).to_pull(project_ref(request), read_credentials(request), accepted=scopes_of(request)),
     )
 
 
 async def _may_push(request: web.Request) -> None:
     _note(
         request,
-        await _admission(request).to_push(_project(request), read_credentials(request), accepted=_scopes(request)),
-    )
-
-
-async def _may_see_project(request: web.Request) -> None:
-    _note(
-        request,
-        await _admission(request).to_project(_project(request), read_credentials(request), accepted=_scopes(request)),
+        await _admission(request).to_push(project_ref(request), read_credentials(request), accepted=scopes_of(request)),
     )
 
 
@@ -104,23 +107,12 @@ may_pull = Guard(Door.PYPI, _may_pull)
 """Readers of the packages of the project in the URL; notes VISIT."""
 may_push = Guard(Door.PYPI, _may_push)
 """Publishers to the project in the URL; notes VISIT."""
-may_see_project = Guard(Door.CONTROL, _may_see_project)
-"""Those for whom the project in the URL exists; notes VISIT."""
 
 
 def _admission(request: web.Request) -> Admission:
     return request.app[USE_CASES].admission
 
 
-def _project(request: web.Request) -> ProjectRef | None:
-    return parse_project_ref(request.match_info["project"])
-
-
 def _note(request: web.Request, visit: Visit) -> None:
     request[VISIT] = visit
     request[PRINCIPAL] = visit.principal
-
-
-def _scopes(request: web.Request) -> tuple[str, ...]:
-    """Return the scopes of which a token needs one, as GitLab names them (lib/api/api.rb)."""
-    return ("api", "read_api") if request.method in (hdrs.METH_GET, hdrs.METH_HEAD) else ("api",)

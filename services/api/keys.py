@@ -7,6 +7,7 @@ from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.settings import Settings
 from shared.usecases.admission import Visit
+from shared.usecases.tenant_admission import GroupVisit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
@@ -22,3 +23,5 @@ PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal")
 """Set by every guard but `open_to_all`: who asks."""
 VISIT = web.RequestKey("visit", Visit)
 """Set by the guards of what lies in a project: who was let in, where."""
+GROUP_VISIT = web.RequestKey("group_visit", GroupVisit)
+"""Set by the guards of what lies in a group: who was let in, where."""

@@ -4,7 +4,7 @@ Source: lib/api/pagination_params.rb, lib/gitlab/pagination/offset_header_builde
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -18,6 +18,10 @@ _DEFAULT_SIZE = 20
 _LARGEST_SIZE = 100
 _LARGEST_NUMBER = 2**31
 """Beyond this every list is over; it keeps the offset within what databases take."""
+_SECRETS = frozenset({"private_token", "access_token", "bearer_token", "job_token"})
+"""Parameters that are credentials: answers are kept and passed on, so they are never repeated there."""
+_LONGEST_LINK = 6000
+"""Clients and proxies refuse header lines of about 8,000 characters."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 
 T = TypeVar("T")
@@ -50,29 +54,50 @@ def page_headers(
 
     Args:
         parameters: all that the endpoint knows of, path parameters and defaults included; they stand in every link,
-            with those that the client sent, sorted by name.
+            with those that the client sent, sorted by name. Credentials are not repeated; where the links would become
+            too long for a header, neither is what is not among these.
     """
     total_pages = None if page.total is None else max(1, -(-page.total // wanted.size))
     following = wanted.number + 1 if page.has_more else None
     previous = wanted.number - 1 if wanted.number > 1 else None
-
-    def link(number: int, relation: str) -> str:
-        query = {**parameters, **request.query, "page": number, "per_page": wanted.size}
-        url = f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(sorted(query.items()))}"
-        return f'<{url}>; rel="{relation}"'
-
-    links = [link(number, name) for name, number in (("prev", previous), ("next", following)) if number is not None]
-    links.append(link(1, "first"))
+    ends = {"prev": previous, "next": following, "first": 1, "last": total_pages}
+    numbers = {relation: number for relation, number in ends.items() if number is not None}
+    sent = [pair for pair in request.query.items() if pair[0] not in _SECRETS]
+    links = _links(request, numbers, wanted.size, sent=sent, parameters=parameters)
+    if len(links) > _LONGEST_LINK:
+        known = [pair for pair in sent if pair[0] in parameters]
+        links = _links(request, numbers, wanted.size, sent=known, parameters=parameters)
     headers = {
         "X-Per-Page": str(wanted.size),
         "X-Page": str(wanted.number),
         "X-Next-Page": "" if following is None else str(following),
         "X-Prev-Page": "" if previous is None else str(previous),
     }
-    if page.total is not None and total_pages is not None:
-        links.append(link(total_pages, "last"))
+    if page.total is not None:
         headers |= {"X-Total": str(page.total), "X-Total-Pages": str(total_pages)}
-    return headers | {"Link": ", ".join(links)}
+    return headers | {"Link": links}
+
+
+def _links(
+    request: web.Request,
+    numbers: Mapping[str, int],
+    size: int,
+    *,
+    sent: Sequence[tuple[str, str]],
+    parameters: Mapping[str, str | int],
+) -> str:
+    """Return a Link header to these pages, by what each is to this one."""
+    names = {name for name, _ in sent}
+    defaults = [pair for pair in parameters.items() if pair[0] not in names]
+    url = f"{external_url(request)}{request.rel_url.raw_path}"
+
+    def link(number: int, relation: str) -> str:
+        own: dict[str, str | int] = {"page": number, "per_page": size}
+        pairs = [pair for pair in (*sent, *defaults) if pair[0] not in own]
+        query = sorted([*pairs, *own.items()], key=lambda pair: pair[0])
+        return f'<{url}?{urlencode(query)}>; rel="{relation}"'
+
+    return ", ".join(link(number, relation) for relation, number in numbers.items())
 
 
 def _integer(request: web.Request, name: str, *, default: int) -> int | None:

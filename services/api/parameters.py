@@ -29,7 +29,12 @@ async def read_parameters(request: web.Request) -> Parameters:
         MalformedBody: it is not what it says it is, or is a JSON value other than an object.
         BodyTooLarge, UploadStalled, InvalidForm: it is over 1 MiB, came too slowly, or broke off.
     """
-    return {**_gathered(request.query.items()), **await _body(request)}
+    return {**query_parameters(request), **await _body(request)}
+
+
+def query_parameters(request: web.Request) -> Parameters:
+    """Return the parameters of the URL alone, as `read_parameters` does."""
+    return _gathered(request.query.items())
 
 
 async def _body(request: web.Request) -> Parameters:

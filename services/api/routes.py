@@ -18,7 +18,6 @@ from services.api.guards import (
     anybody_to_learn_who,
     may_pull,
     may_push,
-    may_see_project,
     open_to_all,
     signed_in,
     signed_in_at_all,
@@ -31,6 +30,7 @@ from services.api.handlers import (
     groups,
     health,
     instance,
+    members,
     namespaces,
     personal_tokens,
     projects,
@@ -40,10 +40,22 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.tenant_guards import (
+    anybody,
+    may_administer_group,
+    may_administer_project,
+    may_delete_project,
+    may_see_group,
+    may_see_project,
+    signed_in_to_group,
+    signed_in_to_project,
+)
 
 API = "/api/v4"
 TOKENS = f"{API}/personal_access_tokens"
-PYPI = f"{API}/projects/{{project}}/packages/pypi"
+PROJECT = f"{API}/projects/{{project}}"
+GROUP = f"{API}/groups/{{group}}"
+PYPI = f"{PROJECT}/packages/pypi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,33 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
-    Endpoint(("GET",), f"{API}/projects/{{project}}", may_see_project, projects.show),
+    Endpoint(("GET",), PROJECT, may_see_project, projects.show),
+    Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
+    Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),
+    Endpoint(("GET",), f"{API}/projects", anybody, projects.show_all),
     Endpoint(("POST",), f"{API}/projects", signed_in, projects.create),
+    Endpoint(("GET",), GROUP, may_see_group, groups.show),
+    Endpoint(("PUT",), GROUP, may_administer_group, groups.change),
+    Endpoint(("DELETE",), GROUP, may_administer_group, groups.delete),
+    Endpoint(("GET",), f"{GROUP}/subgroups", may_see_group, groups.show_subgroups),
+    Endpoint(("GET",), f"{GROUP}/descendant_groups", may_see_group, groups.show_descendants),
+    Endpoint(("GET",), f"{GROUP}/projects", may_see_group, groups.show_projects),
+    Endpoint(("GET",), f"{API}/groups", anybody, groups.show_all),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), f"{PROJECT}/members/all", signed_in_to_project, members.show_effective),
+    Endpoint(("GET",), f"{PROJECT}/members/all/{{user_id}}", signed_in_to_project, members.show_one_effective),
+    Endpoint(("GET",), f"{PROJECT}/members", signed_in_to_project, members.show_direct),
+    Endpoint(("POST",), f"{PROJECT}/members", signed_in_to_project, members.add),
+    Endpoint(("GET",), f"{PROJECT}/members/{{user_id}}", signed_in_to_project, members.show_one_direct),
+    Endpoint(("PUT",), f"{PROJECT}/members/{{user_id}}", signed_in_to_project, members.change),
+    Endpoint(("DELETE",), f"{PROJECT}/members/{{user_id}}", signed_in_to_project, members.remove),
+    Endpoint(("GET",), f"{GROUP}/members/all", signed_in_to_group, members.show_effective),
+    Endpoint(("GET",), f"{GROUP}/members/all/{{user_id}}", signed_in_to_group, members.show_one_effective),
+    Endpoint(("GET",), f"{GROUP}/members", signed_in_to_group, members.show_direct),
+    Endpoint(("POST",), f"{GROUP}/members", signed_in_to_group, members.add),
+    Endpoint(("GET",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.show_one_direct),
+    Endpoint(("PUT",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.change),
+    Endpoint(("DELETE",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.remove),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
     Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
     Endpoint(("POST",), f"{API}/users", administrator, users.create),

@@ -9,6 +9,8 @@ from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
+from shared.usecases.member_lists import ListMembers
+from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
@@ -18,6 +20,9 @@ from shared.usecases.personal_tokens import (
     ShowPersonalToken,
 )
 from shared.usecases.readiness import CheckReadiness
+from shared.usecases.tenant_admission import TenantAdmission
+from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
+from shared.usecases.tenant_lists import ListGroups, ListProjects
 from shared.usecases.tenants import CreateGroup, CreateProject
 from shared.usecases.upload import UploadPackageFile
 from shared.usecases.users import BlockUser, CreateUser, ListUsers, ShowUser, UnblockUser
@@ -49,6 +54,17 @@ class UseCases:
     show_namespace: ShowNamespace
     show_settings: ShowSettings
     change_settings: ChangeSettings
+    tenant_admission: TenantAdmission
+    list_groups: ListGroups
+    change_group: ChangeGroup
+    delete_group: DeleteGroup
+    list_projects: ListProjects
+    change_project: ChangeProject
+    delete_project: DeleteProject
+    list_members: ListMembers
+    add_members: AddMembers
+    change_member: ChangeMember
+    remove_member: RemoveMember
     check_readiness: CheckReadiness
 
 
@@ -89,5 +105,16 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_namespace=ShowNamespace(store),
         show_settings=ShowSettings(store, defaults),
         change_settings=ChangeSettings(store, defaults),
+        tenant_admission=TenantAdmission(store, defaults),
+        list_groups=ListGroups(store),
+        change_group=ChangeGroup(store),
+        delete_group=DeleteGroup(store),
+        list_projects=ListProjects(store),
+        change_project=ChangeProject(store),
+        delete_project=DeleteProject(store),
+        list_members=ListMembers(store),
+        add_members=AddMembers(store),
+        change_member=ChangeMember(store),
+        remove_member=RemoveMember(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -13,10 +13,14 @@ from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
+from shared.metadata.member_reads import SqlMemberReads
+from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.schema import REVISION
+from shared.metadata.tenant_changes import SqlTenantChanges
+from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
 from shared.metadata.tenant_writes import SqlTenantWrites
 from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
@@ -34,6 +38,8 @@ class SqlReading:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.tenants = SqlTenantReads(transaction)
+        self.tenant_lists = SqlTenantLists(transaction)
+        self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
         self.users = SqlUserReads(transaction)
@@ -51,6 +57,8 @@ class SqlWriting:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.tenants = SqlTenantWrites(transaction)
+        self.tenant_changes = SqlTenantChanges(transaction)
+        self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
         self.users = SqlUserWrites(transaction)

@@ -72,34 +72,23 @@ class SqlTenantReads:
 
     async def _one_namespace(self, condition: ColumnElement[bool]) -> Namespace | None:
         rows = await self._transaction.rows(
-            _with_ancestors(select(*_namespace_columns()), condition, namespaces.c.doomed_at.is_(None))
+            with_ancestors(select(*namespace_columns()), condition, namespaces.c.doomed_at.is_(None))
         )
-        return _namespace(rows) if rows else None
+        return namespace_of(rows) if rows else None
 
     async def _one_project(self, condition: ColumnElement[bool]) -> Project | None:
-        own = [projects.c[name] for name in PROJECT_FIELDS]
-        rows = await self._transaction.rows(
-            _with_ancestors(
-                select(*own, *_namespace_columns()).join_from(
-                    projects, namespaces, projects.c.namespace_id == namespaces.c.id
-                ),
-                condition,
-                projects.c.doomed_at.is_(None),
-            )
-        )
-        if not rows:
-            return None
-        first = rows[0]._mapping
-        return Project(namespace=_namespace(rows), **{name: first[name] for name in PROJECT_FIELDS})
+        rows = await self._transaction.rows(projects_with_ancestors(condition))
+        return project_of(rows) if rows else None
 
 
-def _namespace_columns() -> list[ColumnElement[Any]]:
-    # One row comes back for each ancestor, the top-level namespace first.
+def namespace_columns() -> list[ColumnElement[Any]]:
+    """Return what `namespace_of` needs of a row; one row comes back for each ancestor."""
     own = [namespaces.c[name].label(_NAMESPACE_PREFIX + name) for name in NAMESPACE_FIELDS]
     return [*own, namespace_ancestors.c.ancestor_id]
 
 
-def _with_ancestors(statement: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+def with_ancestors(statement: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return the statement with a row for each ancestor of its namespace, the top-level one first."""
     return (
         statement.join(namespace_ancestors, namespace_ancestors.c.namespace_id == namespaces.c.id)
         .where(*conditions)
@@ -107,9 +96,25 @@ def _with_ancestors(statement: Select[Any], *conditions: ColumnElement[bool]) ->
     )
 
 
-def _namespace(rows: Sequence[Row[Any]]) -> Namespace:
+def namespace_of(rows: Sequence[Row[Any]]) -> Namespace:
+    """Return the namespace that these rows, one for each of its ancestors, are about."""
     first = rows[0]._mapping
     return Namespace(
         ancestor_ids=tuple(row.ancestor_id for row in rows),
         **{name: first[_NAMESPACE_PREFIX + name] for name in NAMESPACE_FIELDS},
     )
+
+
+def projects_with_ancestors(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return a row for each project that is not deleted and each ancestor of its namespace, the top-level one first."""
+    own = [projects.c[name] for name in PROJECT_FIELDS]
+    statement = select(*own, *namespace_columns()).join_from(
+        projects, namespaces, projects.c.namespace_id == namespaces.c.id
+    )
+    return with_ancestors(statement, *conditions, projects.c.doomed_at.is_(None))
+
+
+def project_of(rows: Sequence[Row[Any]]) -> Project:
+    """Return the project that these rows, one for each ancestor of its namespace, are about."""
+    first = rows[0]._mapping
+    return Project(namespace=namespace_of(rows), **{name: first[name] for name in PROJECT_FIELDS})

@@ -201,11 +201,12 @@ class SqlTenantWrites(SqlTenantReads):
     async def _lock_namespace(self, namespace: Namespace, attribute: str) -> None:
         """Make whoever adds to the same namespace wait: groups and projects share its paths, but no unique index."""
         row = await self._transaction.row(
-            select(namespaces.c.id)
+            select(namespaces.c.visibility)
             .where(namespaces.c.id == namespace.id, namespaces.c.doomed_at.is_(None))
             .with_for_update(key_share=True)
         )
-        if row is None:
+        # Whoever chose a visibility for the new row did so by the namespace as it was read.
+        if row is None or row.visibility is not namespace.visibility:
             raise RecordInvalid({attribute: ("is not valid",)})
 
     async def _refuse_taken_user(self, username: str, email: str) -> None:

@@ -8,9 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
+from shared.ports.tenant_changes import TenantChanges
+from shared.ports.tenant_lists import TenantLists
 from shared.ports.tenant_rows import TenantReads, TenantWrites
 from shared.ports.token_rows import TokenReads, TokenWrites
 from shared.ports.user_rows import UserReads, UserWrites
@@ -22,6 +25,16 @@ class Reading(Protocol):
     @property
     def tenants(self) -> TenantReads:
         """Return the calls about users, groups, projects and members."""
+        ...
+
+    @property
+    def tenant_lists(self) -> TenantLists:
+        """Return the calls that list groups and projects for somebody."""
+        ...
+
+    @property
+    def members(self) -> MemberReads:
+        """Return the calls about the members of groups and projects."""
         ...
 
     @property
@@ -60,6 +73,16 @@ class Writing(Protocol):
     @property
     def tenants(self) -> TenantWrites:
         """Return the calls about users, groups, projects and members."""
+        ...
+
+    @property
+    def tenant_changes(self) -> TenantChanges:
+        """Return the calls that change and delete groups and projects."""
+        ...
+
+    @property
+    def members(self) -> MemberWrites:
+        """Return the calls about the members of groups and projects."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.access import PullRules, may_read_project, require_pull, require_push
+from shared.access import PullRules, require_pull, require_push
 from shared.credentials import Credentials, Door
 from shared.errors import (
     Forbidden,
@@ -152,21 +152,6 @@ class Admission:
         visit = await self._visit(ref, credentials, Door.PYPI, accepted)
         require_push(visit.principal, visit.project, visit.level)
         return visit
-
-    async def to_project(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
-        """Admit a reader of the project itself.
-
-        Raises:
-            NotFound: "Project": there is none, or none for this caller. All that `principal` raises.
-        """
-        principal = await self.principal(credentials, door=Door.CONTROL, accepted=accepted)
-        async with self.store.reading() as rows:
-            project = await _project(rows, ref)
-            level = await self._level(rows, principal, project) if project else AccessLevel.NO_ACCESS
-            settings = await rows.settings.read(self.defaults)
-        if project is None or not may_read_project(principal, project, level):
-            raise NotFound("Project")
-        return Visit(principal=principal, project=project, level=level, settings=settings)
 
     async def _visit(
         self, ref: ProjectRef | None, credentials: Credentials, door: Door, accepted: tuple[str, ...]

@@ -33,7 +33,9 @@ class Sweep:
     queue: JobQueue
 
     async def __call__(self) -> None:
-        """Enqueue what waits without a job, give lapsed files to the next attempt, remove emptied doomed packages.
+        """Enqueue what waits without a job, give lapsed files to the next attempt, clear what is doomed.
+
+        Emptied doomed packages are removed, and what deleted projects have left is doomed.
 
         Raises:
             QueueUnavailable, MetadataUnavailable: it stopped midway; the next sweep begins anew.
@@ -51,6 +53,8 @@ class Sweep:
             await self.queue.enqueue_again(DestroyPackageFileJob(file.id))
         async with self.store.writing() as rows:
             await rows.packages.remove_doomed_empty_packages(limit=_ROWS_A_SWEEP)
+            # Their files are found by the next sweep.
+            await rows.tenant_changes.doom_stranded_packages(limit=_ROWS_A_SWEEP)
 
     async def _try_again(self, file: PackageFile) -> None:
         """Begin the next attempt, or give up, unless the lease was renewed since it was looked at."""

@@ -188,6 +188,8 @@ class UploadPackageFile:
         if not isinstance(uploader, SignedIn):
             raise TypeError("an upload has an uploader")
         async with self.store.writing() as rows:
+            if await rows.tenants.project(visit.project.id) is None:
+                raise NotFound("Project")  # It was deleted while the bytes arrived.
             package, _ = await rows.packages.find_or_add(
                 NewPackage(
                     project_id=visit.project.id,

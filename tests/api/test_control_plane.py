@@ -164,14 +164,14 @@ async def test_a_project_is_made_in_gitlabs_shape_and_found_again(bare_registry:
         }
 
 
-async def test_what_a_caller_may_do_in_a_groups_project_is_told(bare_registry: Registry) -> None:
+async def test_what_a_member_of_a_project_itself_may_do_in_it_is_told(bare_registry: Registry) -> None:
     project = await bare_registry.add_project("tools", visibility=Visibility.PUBLIC)
     user, token = await bare_registry.add_user("developer")
     await bare_registry.add_member(project, user, AccessLevel.DEVELOPER)
     told = (await bare_registry.get(f"/api/v4/projects/{project.id}", token=token)).json
     assert told["permissions"] == {
-        "project_access": None,
-        "group_access": {"access_level": 30, "notification_level": 3},
+        "project_access": {"access_level": 30, "notification_level": 3},
+        "group_access": None,
     }
     assert "permissions" not in (await bare_registry.get(f"/api/v4/projects/{project.id}", token=None)).json
 

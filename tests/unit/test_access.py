@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from shared.access import (
     PullRules,
+    may_administer_group,
+    may_administer_project,
     may_create_packages,
+    may_delete_project,
+    may_grant,
+    may_read_group,
     may_read_packages,
     may_read_project,
     require_pull,
@@ -40,8 +45,8 @@ _NONE = AccessLevel.NO_ACCESS
 _PRIVATE, _INTERNAL, _PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
 
 
-def _project(visibility: Visibility, registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
-    namespace = Namespace(
+def _group(visibility: Visibility) -> Namespace:
+    return Namespace(
         id=NamespaceId(1),
         kind=NamespaceKind.GROUP,
         parent_id=None,
@@ -50,12 +55,15 @@ def _project(visibility: Visibility, registry_access: RegistryAccess = RegistryA
         path="g",
         full_path="g",
         description="",
-        visibility=Visibility.PUBLIC,
+        visibility=visibility,
         created_at=_NOW,
     )
+
+
+def _project(visibility: Visibility, registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
     return Project(
         id=ProjectId(1),
-        namespace=namespace,
+        namespace=_group(Visibility.PUBLIC),
         name="p",
         path="p",
         full_path="g/p",
@@ -173,6 +181,61 @@ def test_a_public_registry_opens_a_private_project_to_readers_only_while_the_ins
     assert _refusal(lambda: require_push(_STRANGER, project, _NONE)) is NotFound
 
 
+@pytest.mark.parametrize(
+    ("visibility", "principal", "level", "is_member_below", "expected"),
+    [
+        (_PUBLIC, _ANONYMOUS, _NONE, False, True),
+        (_INTERNAL, _ANONYMOUS, _NONE, False, False),
+        (_INTERNAL, _STRANGER, _NONE, False, True),
+        (_INTERNAL, _EXTERNAL, _NONE, False, False),
+        (_INTERNAL, _EXTERNAL, _NONE, True, True),
+        (_INTERNAL, _EXTERNAL, AccessLevel.GUEST, False, True),
+        (_PRIVATE, _ANONYMOUS, _NONE, False, False),
+        (_PRIVATE, _STRANGER, _NONE, False, False),
+        (_PRIVATE, _STRANGER, _NONE, True, True),
+        (_PRIVATE, _MEMBER, AccessLevel.MINIMAL, False, False),
+        (_PRIVATE, _MEMBER, AccessLevel.GUEST, False, True),
+        (_PRIVATE, _ADMIN, _NONE, False, True),
+    ],
+)
+def test_reading_a_group_follows_the_matrix(
+    visibility: Visibility,
+    principal: Principal,
+    level: AccessLevel,
+    is_member_below: bool,  # noqa: FBT001 - a column of the table
+    expected: bool,  # noqa: FBT001 - another
+) -> None:
+    assert may_read_group(principal, _group(visibility), level, is_member_below=is_member_below) is expected
+
+
+@pytest.mark.parametrize(
+    ("principal", "level", "changes_project", "owns"),
+    [
+        (_ANONYMOUS, _NONE, False, False),
+        (_STRANGER, _NONE, False, False),
+        (_MEMBER, AccessLevel.DEVELOPER, False, False),
+        (_MEMBER, AccessLevel.MAINTAINER, True, False),
+        (_MEMBER, AccessLevel.OWNER, True, True),
+        (_ADMIN, _NONE, True, True),
+    ],
+)
+def test_administering_follows_the_matrix(
+    principal: Principal,
+    level: AccessLevel,
+    changes_project: bool,  # noqa: FBT001 - a column of the table
+    owns: bool,  # noqa: FBT001 - another
+) -> None:
+    assert may_administer_project(principal, level) is changes_project
+    assert may_delete_project(principal, level) is owns
+    assert may_administer_group(principal, level) is owns
+
+
+def test_nobody_grants_more_than_they_have_but_an_administrator() -> None:
+    assert may_grant(_MEMBER, AccessLevel.MAINTAINER, AccessLevel.MAINTAINER)
+    assert not may_grant(_MEMBER, AccessLevel.MAINTAINER, AccessLevel.OWNER)
+    assert may_grant(_ADMIN, _NONE, AccessLevel.OWNER)
+
+
 _LEVELS = st.sampled_from(AccessLevel)
 _ANY_PROJECT = st.builds(_project, st.sampled_from(Visibility), st.sampled_from(RegistryAccess))
 _ANY_RULES = st.builds(PullRules, guests_may_pull=st.booleans(), anyone_may_pull=st.booleans())
@@ -188,6 +251,27 @@ def test_nobody_gains_by_losing_a_level(
     assert may_read_project(user, project, low) <= may_read_project(user, project, high)
     assert may_read_packages(user, project, low, rules) <= may_read_packages(user, project, high, rules)
     assert may_create_packages(user, project, low) <= may_create_packages(user, project, high)
+    assert may_administer_project(user, low) <= may_administer_project(user, high)
+    assert may_delete_project(user, low) <= may_delete_project(user, high)
+
+
+@given(
+    group=st.builds(_group, st.sampled_from(Visibility)),
+    user=_ANY_USER,
+    levels=st.tuples(_LEVELS, _LEVELS),
+    granted=_LEVELS,
+)
+def test_nobody_gains_in_a_group_by_losing_a_level(
+    group: Namespace, user: SignedIn, levels: tuple[AccessLevel, AccessLevel], granted: AccessLevel
+) -> None:
+    low, high = sorted(levels)
+
+    for is_below in (False, True):
+        had = may_read_group(user, group, high, is_member_below=True)
+        assert may_read_group(user, group, low, is_member_below=is_below) <= had
+        assert may_read_group(_ANONYMOUS, group, _NONE, is_member_below=False) <= had
+    assert may_administer_group(user, low) <= may_administer_group(user, high)
+    assert may_grant(user, low, granted) <= may_grant(user, high, granted)
 
 
 @given(project=_ANY_PROJECT, rules=_ANY_RULES, user=_ANY_USER, level=_LEVELS)

@@ -85,3 +85,49 @@ def test_a_list_too_long_to_count_has_neither_totals_nor_a_last_page() -> None:
     assert "X-Total" not in headers
     assert "X-Total-Pages" not in headers
     assert 'rel="last"' not in headers["Link"]
+
+
+def test_lists_that_were_sent_stand_in_the_links_as_they_were_sent() -> None:
+    headers = page_headers(
+        _request("?user_ids[]=4&user_ids[]=2&sort=desc"),
+        PageRequest(1, 20),
+        Page((), total=None, has_more=False),
+        parameters={"sort": "asc"},
+    )
+
+    assert headers["Link"] == (
+        "<https://larder.example/api/v4/projects/a%2Fb/packages"
+        '?page=1&per_page=20&sort=desc&user_ids%5B%5D=4&user_ids%5B%5D=2>; rel="first"'
+    )
+
+
+@pytest.mark.parametrize("name", ["private_token", "access_token", "bearer_token", "job_token"])
+def test_credentials_are_not_repeated_in_the_links(name: str) -> None:
+    headers = page_headers(
+        _request(f"?{name}=glpat-secret&search=x"), PageRequest(1, 20), Page((), total=21, has_more=True), parameters={}
+    )
+
+    assert "secret" not in headers["Link"]
+    assert name not in headers["Link"]
+    assert headers["Link"].count("search=x") == 3
+
+
+def test_links_that_would_be_too_long_repeat_only_what_the_endpoint_knows() -> None:
+    query = f"?sort=desc&page=2&per_page=2&noise={'x' * 2000}"
+    page = Page(entries=(1, 2), total=9, has_more=True)
+
+    headers = page_headers(_request(query), PageRequest(2, 2), page, parameters={"id": "a/b", "sort": "asc"})
+
+    def link(number: int, relation: str) -> str:
+        query = f"id=a%2Fb&page={number}&per_page=2&sort=desc"
+        return f'<https://larder.example/api/v4/projects/a%2Fb/packages?{query}>; rel="{relation}"'
+
+    assert headers["Link"] == ", ".join([link(1, "prev"), link(3, "next"), link(1, "first"), link(5, "last")])
+
+
+def test_links_that_just_fit_repeat_everything() -> None:
+    headers = page_headers(
+        _request(f"?noise={'x' * 5000}"), PageRequest(1, 20), Page((), total=None, has_more=False), parameters={}
+    )
+
+    assert "noise=xxx" in headers["Link"]

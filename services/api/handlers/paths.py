@@ -10,11 +10,12 @@ from shared.errors import InvalidParameters
 _TRAVERSAL = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
 _NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
 _LONGEST_ID = 20
+_LARGEST_ID = 2**63 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def record_id(request: web.Request, key: str, *, told_as: str) -> int:
-    """Return a parameter that is the number of a record; 0, which none has, for one beyond all numbers.
+    """Return a parameter that is the number of a record; 0, which none has, for one that none can have.
 
     Args:
         told_as: what GitLab calls the parameter.
@@ -25,7 +26,8 @@ def record_id(request: web.Request, key: str, *, told_as: str) -> int:
     text = request.match_info[key]
     if not _NUMBER.fullmatch(text):
         raise InvalidParameters(f"{told_as} is invalid")
-    return int(text) if len(text) < _LONGEST_ID else 0
+    number = int(text) if len(text) < _LONGEST_ID else 0
+    return number if 0 < number <= _LARGEST_ID else 0
 
 
 def file_path(request: web.Request, key: str, *, told_as: str) -> str:

@@ -101,6 +101,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
+    errors.RecordNotFound: lambda _: message(404, "404 Not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),

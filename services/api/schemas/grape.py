@@ -6,7 +6,7 @@ valid value". Source: the Grape framework's wording, as GitLab's API answers wit
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
@@ -192,3 +192,8 @@ class Truth(fields.Field[bool]):
         if known is None:
             raise ValidationError(INVALID)
         return known
+
+
+def start_of(day: date | None) -> datetime | None:
+    """Return the first instant of a day, in UTC; None for none."""
+    return None if day is None else datetime.combine(day, time(), UTC)

@@ -11,8 +11,8 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from services.api.presenters.links import Links
-from shared.models import AccessLevel, Namespace, NamespaceKind, Project, RegistryAccess, SignedIn
-from shared.usecases.admission import Visit
+from shared.models import AccessLevel, Namespace, Principal, Project, RegistryAccess, SignedIn
+from shared.ports.tenant_lists import ProjectStanding
 
 
 def instant(at: datetime) -> str:
@@ -125,21 +125,57 @@ class ProjectSchema(LinkedSchema):
         return {"self": url, "members": f"{url}/members"}
 
 
-def dump_visit(visit: Visit, links: Links) -> dict[str, Any]:
+_IDENTITY = (
+    "id",
+    "description",
+    "name",
+    "name_with_namespace",
+    "path",
+    "path_with_namespace",
+    "created_at",
+    "default_branch",
+    "tag_list",
+    "topics",
+    "web_url",
+    "readme_url",
+    "forks_count",
+    "avatar_url",
+    "star_count",
+    "last_activity_at",
+    "visibility",
+    "namespace",
+)
+
+
+def dump_standing(standing: ProjectStanding, principal: Principal, links: Links) -> dict[str, Any]:
     """Return the project with what the caller may do in it; of nobody in particular, nothing is told."""
-    project = dict(ProjectSchema(links).dump(visit.project))
-    if not isinstance(visit.principal, SignedIn):
+    project = dict(ProjectSchema(links).dump(standing.project))
+    if not isinstance(principal, SignedIn):
         return project
-    access = (
-        None if visit.level is AccessLevel.NO_ACCESS else {"access_level": int(visit.level), "notification_level": 3}
-    )
-    is_personal = visit.project.namespace.kind is NamespaceKind.USER
     return project | {
         "permissions": {
-            "project_access": access if is_personal else None,
-            "group_access": None if is_personal else access,
+            "project_access": _access(standing.own_level),
+            "group_access": _access(standing.group_level),
         }
     }
+
+
+def dump_identity(standing: ProjectStanding, links: Links) -> dict[str, Any]:
+    """Return what `simple=true` leaves of a project. Source: lib/api/entities/basic_project_details.rb."""
+    project = ProjectSchema(links).dump(standing.project)
+    return {name: project[name] for name in _IDENTITY}
+
+
+def dump_group(group: Namespace, links: Links) -> dict[str, Any]:
+    """Return a group as those see it who look at it alone. Source: lib/api/entities/group_detail.rb."""
+    return dict(GroupSchema(links).dump(group)) | {
+        "pypi_package_requests_forwarding": group.pypi_package_requests_forwarding,
+        "lock_pypi_package_requests_forwarding": group.lock_pypi_package_requests_forwarding,
+    }
+
+
+def _access(level: AccessLevel) -> dict[str, int] | None:
+    return None if level is AccessLevel.NO_ACCESS else {"access_level": int(level), "notification_level": 3}
 
 
 def full_name(namespace: Namespace) -> str:

@@ -5,13 +5,13 @@ contract, control plane 3.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
 from marshmallow import Schema, fields
 
-from services.api.schemas.grape import Day, GrapeSchema, Id, Moment, Text, Truth, Word, Words
+from services.api.schemas.grape import Day, GrapeSchema, Id, Moment, Text, Truth, Word, Words, start_of
 from services.api.schemas.out import Instant
 from shared.models import PERSONAL_TOKEN_SCOPES, AccessToken, UserId
 from shared.ports.token_rows import TokenFilter, TokenOrder
@@ -123,12 +123,8 @@ def read_token_filter(parameters: Mapping[str, Any]) -> TokenFilter:
         created_after=wanted["created_after"],
         last_used_before=wanted["last_used_before"],
         last_used_after=wanted["last_used_after"],
-        expires_before=_start_of(wanted["expires_before"]),
-        expires_after=_start_of(wanted["expires_after"]),
+        expires_before=start_of(wanted["expires_before"]),
+        expires_after=start_of(wanted["expires_after"]),
         search=wanted.get("search"),
         order=wanted["sort"],
     )
-
-
-def _start_of(day: date | None) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(), tzinfo=UTC)
