@@ -3,11 +3,12 @@
 from dataclasses import dataclass, fields
 
 from shared.errors import NotFound, RecordInvalid
-from shared.models import Namespace, Project, SignedIn
+from shared.models import InstanceSettings, Namespace, Project, SignedIn
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.ports.tenant_changes import GroupChanges, ProjectChanges
 
 _CANNOT_MOVE = ("cannot be changed",)
+_LOCKED: tuple[str, ...] = ("cannot be changed because it is locked by an ancestor",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class ChangeGroup:
         if path is not None and path != group.path:
             raise RecordInvalid({"path": _CANNOT_MOVE})
         async with self.store.writing() as rows:
+            settings = await rows.settings.read(InstanceSettings())
+            if settings.lock_pypi_package_requests_forwarding:
+                _refuse_forwarding(changes)
             changed = await rows.tenant_changes.change_group(group, changes)
             if changed is None:
                 raise NotFound("Group")
@@ -142,6 +146,16 @@ class DeleteProject:
                     details={"full_path": project.full_path},
                 )
             )
+
+
+def _refuse_forwarding(changes: GroupChanges) -> None:
+    chosen = {
+        "pypi_package_requests_forwarding": changes.forwarding,
+        "lock_pypi_package_requests_forwarding": changes.locks_forwarding,
+    }
+    problems = {name: _LOCKED for name, choice in chosen.items() if choice is not None}
+    if problems:
+        raise RecordInvalid(problems)
 
 
 def _told(changes: GroupChanges | ProjectChanges) -> dict[str, str | int | None]:

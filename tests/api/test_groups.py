@@ -236,6 +236,16 @@ async def test_an_owner_changes_a_group(bare_registry: Registry) -> None:
     assert audit_actions(bare_registry)[-2:] == ["group.changed", "group.changed"]
 
 
+async def test_what_the_instance_has_locked_no_group_decides(bare_registry: Registry) -> None:
+    await add_group(bare_registry, "team")
+    setting = "/api/v4/application/settings?lock_pypi_package_requests_forwarding=true"
+    assert (await bare_registry.ask("PUT", setting)).status == 200
+    refused = await send(bare_registry, "PUT", f"{API}/team", {"pypi_package_requests_forwarding": True})
+    problem = ["cannot be changed because it is locked by an ancestor"]
+    assert (refused.status, refused.json) == (400, {"message": {"pypi_package_requests_forwarding": problem}})
+    assert (await send(bare_registry, "PUT", f"{API}/team", {"description": "us"})).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
