@@ -45,8 +45,9 @@ class Child:
 
     async def kill(self) -> None:
         """End it as `kill -9` does."""
-        if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)  # With the command under which it runs.
+        with suppress(ProcessLookupError):  # It may have ended by itself before anybody has waited for it.
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)  # With the command under which it runs.
         await self._process.wait()
 
 
