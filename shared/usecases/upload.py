@@ -189,7 +189,7 @@ class UploadPackageFile:
             raise TypeError("an upload has an uploader")
         async with self.store.writing() as rows:
             if await rows.tenants.project(visit.project.id) is None:
-                raise NotFound("Project")  # It was deleted while the bytes arrived.
+                raise NotFound  # It was deleted while the bytes arrived.
             package, _ = await rows.packages.find_or_add(
                 NewPackage(
                     project_id=visit.project.id,
