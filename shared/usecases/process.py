@@ -68,8 +68,7 @@ class ProcessPackageFile:
 
         Idempotent: by file and attempt; the lease decides between two workers.
         """
-        async with self.store.writing() as rows:
-            file = await rows.packages.take_lease(file_id, attempt=attempt, until=_lease_end())
+        file = await self._take_lease(file_id, attempt)
         if file is None:
             return
         try:
@@ -80,6 +79,21 @@ class ProcessPackageFile:
             raise
         if verdict is not None and await self._write(file, verdict):
             await self.queue.announce(file_id)
+
+    async def _take_lease(self, file_id: PackageFileId, attempt: int) -> PackageFile | None:
+        async def take() -> PackageFile | None:
+            async with self.store.writing() as rows:
+                return await rows.packages.take_lease(file_id, attempt=attempt, until=_lease_end())
+
+        taking = asyncio.create_task(take())
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # Whether it was taken is known only when its transaction has ended.
+            taken = await taking
+            if taken is not None:
+                await self._release(taken)
+            raise
 
     async def is_wanted(self, file_id: PackageFileId, attempt: int) -> bool:
         """Say whether the file still waits for this attempt; where it does not, a failure of it is of no interest."""
