@@ -73,11 +73,12 @@ class ProcessPackageFile:
             return
         try:
             verdict = await self._judge(file)
+            is_written = verdict is not None and await self._write(file, verdict)
         except asyncio.CancelledError:
             # A worker that stops leaves the same attempt to another, which must find the file free.
             await asyncio.shield(self._release(file))
             raise
-        if verdict is not None and await self._write(file, verdict):
+        if is_written:
             await self.queue.announce(file_id)
 
     async def _take_lease(self, file_id: PackageFileId, attempt: int) -> PackageFile | None:
