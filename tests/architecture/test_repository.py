@@ -29,10 +29,10 @@ LOCK = re.compile(
 REGISTRIES = [
     ("pypi", "org"),
     ("pypi", "python.org"),
-    ("pythonhosted", "org"),
+    ("hosted", "org"),
     ("npmjs", "org"),
     ("npmjs", "com"),
-    ("deb.debian", "org"),
+    ("debian", "org"),
 ]
 REGISTRY_HOSTS = re.compile("|".join(re.escape(f"{name}.{domain}") for name, domain in REGISTRIES), re.IGNORECASE)
 
