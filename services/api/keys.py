@@ -6,7 +6,7 @@ from services.api.lifecycle import Lifecycle
 from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.settings import Settings
-from shared.usecases.visits import GroupVisit, Visit
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
@@ -24,3 +24,8 @@ VISIT = web.RequestKey("visit", Visit)
 """Set by the guards of what lies in a project: who was let in, where."""
 GROUP_VISIT = web.RequestKey("group_visit", GroupVisit)
 """Set by the guards of what lies in a group: who was let in, where."""
+
+
+def visit_of(request: web.Request) -> AnyVisit:
+    """Return who was let in where, on routes that projects and groups have alike."""
+    return request[GROUP_VISIT] if GROUP_VISIT in request else request[VISIT]

@@ -17,6 +17,7 @@ from services.api.guards import (
     administrator,
     anybody_to_learn_who,
     may_pull,
+    may_pull_from_group,
     may_push,
     open_to_all,
     signed_in,
@@ -56,6 +57,7 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
+GROUP_PYPI = f"{GROUP}/-/packages/pypi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple/{{package_name+}}", may_pull, simple.page),
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple/{{package_name+}}", may_pull_from_group, simple.page),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple", may_pull_from_group, simple.index),
+    Endpoint(("GET",), f"{GROUP_PYPI}/files/{{sha256}}/{{file_name+}}", may_pull_from_group, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),

@@ -5,16 +5,17 @@ import hashlib
 from aiohttp import hdrs, web
 
 from services.api.conditions import is_known, strong_etag
-from shared.models import Project, Visibility
 
 
-def revalidated_response(request: web.Request, body: bytes, *, content_type: str, project: Project) -> web.Response:
+def revalidated_response(request: web.Request, body: bytes, *, content_type: str, is_public: bool) -> web.Response:
     """Return the body, or 304 when the client has this very one.
 
     pip and others keep pages as long as they are told; `no-cache` makes them ask, and the strong ETag makes that cheap.
+
+    Args:
+        is_public: everybody gets the very same answer.
     """
     etag = strong_etag(hashlib.sha256(body).hexdigest())
-    is_public = project.visibility is Visibility.PUBLIC
     headers = {
         hdrs.ETAG: etag,
         hdrs.CACHE_CONTROL: "no-cache" if is_public else "private, no-cache",
