@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
 from shared.metadata.access_tables import job_token_allowlist
 from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.metadata.visibility import user_has_level_in_project
-from shared.models import NamespaceId, Project, RegistryAccess
+from shared.models import NamespaceId, Project, RegistryAccess, Visibility
 from shared.ports.pull_sources import GroupPull, OfDeployToken, OfJob, OfMember, OwnProjects, PullSource
 
 
@@ -29,8 +29,12 @@ def projects_of(source: GroupPull) -> Select[Any]:
         projects.c.namespace_id.in_(_below(source.group_id)),
         projects.c.doomed_at.is_(None),
         projects.c.registry_access != RegistryAccess.DISABLED,
-        or_(projects.c.visibility.in_(sorted(source.open_visibilities)), _is_own(source.own)),
+        or_(_is_open(source.open_visibilities), _is_own(source.own)),
     )
+
+
+def _is_open(visibilities: frozenset[Visibility]) -> ColumnElement[bool]:
+    return projects.c.visibility.in_(sorted(visibilities)) if visibilities else false()
 
 
 def _is_own(own: OwnProjects | None) -> ColumnElement[bool]:
