@@ -189,8 +189,8 @@ async def test_what_is_not_there_or_no_file_path_is_told_as_groups_tell_it(team:
     root = f"/api/v4/groups/{team.group.id}/-/packages/pypi"
     for path, parameter in ((f"files/{sha256(WHEEL)}", "file_identifier"), ("simple", "package_name")):
         for climb in ("../x", "%2e%2e/x", "/etc/passwd", "a%2F..%2Fb", "a%00b"):
-            answer = await exchange(team.registry, head("GET", f"{root}/{path}/{climb}"))
-            assert answer == (400, f'{{"error":"{parameter} should be a valid file path"}}'.encode()), climb
+            told = await exchange(team.registry, head("GET", f"{root}/{path}/{climb}"))
+            assert told == (400, f'{{"error":"{parameter} should be a valid file path"}}'.encode()), climb
 
 
 async def test_a_file_comes_whole_or_in_parts(team: Team) -> None:
