@@ -33,6 +33,11 @@ def precondition_fails(headers: Headers, *, etag: str, modified_at: datetime | N
     return since is not None and modified_at is not None and _seconds(modified_at) > since
 
 
+def unmodified_since(headers: Headers) -> datetime | None:
+    """Return the instant after which the client does not know what became of a thing; None where it says nothing."""
+    return _date(headers.get(hdrs.IF_UNMODIFIED_SINCE))
+
+
 def is_known(headers: Headers, *, etag: str, modified_at: datetime | None) -> bool:
     """Say whether what the client has is still good: 304."""
     if hdrs.IF_NONE_MATCH in headers:

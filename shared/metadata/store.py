@@ -18,6 +18,7 @@ from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
+from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
@@ -42,6 +43,7 @@ class SqlReading:
         self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.protection_rules = SqlProtectionRuleReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -61,6 +63,7 @@ class SqlWriting:
         self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
+        self.protection_rules = SqlProtectionRuleWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
 
