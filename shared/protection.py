@@ -10,12 +10,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from shared.models import AccessLevel, Principal, Project, ProjectId, RegistryAccess, SignedIn
+from shared.access import may_administer_project
+from shared.models import AccessLevel, Principal, Project, ProjectId, RegistryAccess, user_of
 from shared.names import MAX_NAME_CHARACTERS, normalize_name
 
 ProtectionRuleId = NewType("ProtectionRuleId", int)
 
-_MAX_PATTERN_CHARACTERS = 255
+MAX_PATTERN_CHARACTERS = 255
 _ADMIN = 60
 _NO_LEVEL = "A rule must have at least a minimum access role for push or delete."
 
@@ -115,9 +116,7 @@ def may_administer_rules(principal: Principal, project: Project, level: AccessLe
     """
     if project.registry_access is RegistryAccess.DISABLED:
         return False
-    if isinstance(principal, SignedIn) and principal.user.is_admin:
-        return True
-    return level >= AccessLevel.MAINTAINER
+    return may_administer_project(principal, level)
 
 
 def is_push_blocked(
@@ -179,14 +178,14 @@ def _is_blocked(
     package_name: str,
     minimum_of: Callable[[ProtectionTerms], ProtectionLevel | None],
 ) -> bool:
-    user = principal.user if isinstance(principal, SignedIn) else None
+    user = user_of(principal)
     if user is not None and user.is_admin:
         return False
     for terms in (rule.terms for rule in rules):
         if terms.package_type is not ProtectedPackageType.PYPI:
             continue
         minimum = minimum_of(terms)
-        # Who is nobody has no level to compare: any rule about the package is one against them.
+        # Who acts as no user, as deploy tokens do, has no level to compare: any rule about the package holds them back.
         if user is not None and (minimum is None or level >= _NUMBERS[minimum]):
             continue
         if is_about(terms, package_name):
@@ -206,8 +205,8 @@ def _pattern_problems(terms: ProtectionTerms) -> Iterable[str]:
     pattern = terms.package_name_pattern
     if not pattern.strip():
         yield "can't be blank"
-    elif len(pattern) > _MAX_PATTERN_CHARACTERS:
-        yield f"is too long (maximum is {_MAX_PATTERN_CHARACTERS} characters)"
+    elif len(pattern) > MAX_PATTERN_CHARACTERS:
+        yield f"is too long (maximum is {MAX_PATTERN_CHARACTERS} characters)"
     elif terms.package_type in _PATTERNS:
         kind, allowed = _PATTERNS[terms.package_type]
         if not allowed.fullmatch(pattern):

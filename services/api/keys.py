@@ -7,15 +7,16 @@ from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.protection import ProtectionTerms
 from shared.settings import Settings
-from shared.usecases.admission import Visit
 from shared.usecases.protection_rules import ProtectionRuleChange
-from shared.usecases.tenant_admission import GroupVisit
+from shared.usecases.visits import GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
+DESCRIPTION = web.AppKey("description", bytes)
+"""The OpenAPI document of the whole URL table."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""

@@ -6,25 +6,23 @@ a slash at its end, as it stands and without a redirect (twine follows none); ev
 the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
 """
 
-from dataclasses import dataclass
-
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from services.api.body import hold_continue
+from services.api.endpoint import Endpoint
 from services.api.guards import (
-    Guard,
     administrator,
     anybody_to_learn_who,
     may_pull,
     may_push,
     open_to_all,
     signed_in,
-    signed_in_at_all,
     signed_in_to_learn_who,
-    signed_in_to_rotate,
+    to_rotate_own_token,
+    with_own_token,
 )
 from services.api.handlers import (
+    description,
     download,
     fallback,
     groups,
@@ -64,21 +62,6 @@ PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
 RULES = f"{PROJECT}/packages/protection/rules"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One row: who answers what, and who may ask.
-
-    Args:
-        methods: in capitals; GET brings HEAD with it.
-        guard: required, so that nothing is open by accident.
-    """
-
-    methods: tuple[str, ...]
-    path: str
-    guard: Guard
-    handler: Handler
 
 
 ENDPOINTS = (
@@ -125,9 +108,9 @@ ENDPOINTS = (
     Endpoint(("POST",), f"{API}/users/{{user}}/unblock", administrator, users.unblock),
     Endpoint(("POST",), f"{API}/users/{{user}}/personal_access_tokens", administrator, personal_tokens.create),
     Endpoint(("GET",), TOKENS, signed_in, personal_tokens.index),
-    Endpoint(("GET",), f"{TOKENS}/self", signed_in_at_all, personal_tokens.show_own),
-    Endpoint(("DELETE",), f"{TOKENS}/self", signed_in_at_all, personal_tokens.revoke_own),
-    Endpoint(("POST",), f"{TOKENS}/self/rotate", signed_in_to_rotate, personal_tokens.rotate_own),
+    Endpoint(("GET",), f"{TOKENS}/self", with_own_token, personal_tokens.show_own),
+    Endpoint(("DELETE",), f"{TOKENS}/self", with_own_token, personal_tokens.revoke_own),
+    Endpoint(("POST",), f"{TOKENS}/self/rotate", to_rotate_own_token, personal_tokens.rotate_own),
     Endpoint(("GET",), f"{TOKENS}/{{token}}", signed_in, personal_tokens.show),
     Endpoint(("DELETE",), f"{TOKENS}/{{token}}", signed_in, personal_tokens.revoke),
     Endpoint(("POST",), f"{TOKENS}/{{token}}/rotate", signed_in, personal_tokens.rotate),
@@ -139,6 +122,7 @@ ENDPOINTS = (
     Endpoint(("PUT",), f"{API}/application/plan_limits", administrator, settings.change_limits),
     Endpoint(("GET",), f"{API}/version", signed_in_to_learn_who, instance.version),
     Endpoint(("GET",), f"{API}/metadata", signed_in_to_learn_who, instance.metadata),
+    Endpoint(("GET",), f"{API}/openapi.json", open_to_all, description.openapi),
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),

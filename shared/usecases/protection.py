@@ -8,7 +8,7 @@ from shared.errors import Forbidden, PackageDeleteProtected
 from shared.models import Package
 from shared.ports.metadata_store import Reading, Writing
 from shared.protection import is_delete_blocked, is_push_blocked
-from shared.usecases.admission import Visit
+from shared.usecases.visits import Visit
 
 
 async def require_unprotected_push(rows: Reading | Writing, visit: Visit, *, package_name: str) -> None:

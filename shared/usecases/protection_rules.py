@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.errors import NotFound, PreconditionFailed, ProtectionRuleInvalid, RecordNotFound
-from shared.models import ProjectId, SignedIn
+from shared.models import ProjectId, SignedIn, actor_of
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.protection import (
     ProtectedPackageType,
@@ -17,7 +17,7 @@ from shared.protection import (
     ProtectionTerms,
     problems_of,
 )
-from shared.usecases.admission import Visit
+from shared.usecases.visits import Visit
 
 MOST_RULES = 1000
 """How many rules a project may have: they are listed in one piece, and each upload is held against all of them."""
@@ -197,7 +197,7 @@ async def _audit(rows: Writing, action: str, caller: SignedIn, rule: ProtectionR
     await rows.audit(
         AuditEvent(
             action=action,
-            actor=f"user:{caller.user.id}",
+            actor=actor_of(caller),
             target=f"protection_rule:{rule.id}",
             project_id=rule.project_id,
             token_id=caller.token_id,

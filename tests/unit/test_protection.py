@@ -12,14 +12,22 @@ from hypothesis import strategies as st
 from shared.models import (
     AccessLevel,
     Anonymous,
+    DeployToken,
+    Job,
+    Namespace,
     NamespaceId,
+    NamespaceKind,
+    PipelineId,
     Principal,
+    Project,
     ProjectId,
+    RegistryAccess,
     SignedIn,
     TokenId,
     User,
     UserId,
     UserState,
+    Visibility,
 )
 from shared.protection import (
     ProtectedPackageType,
@@ -31,6 +39,7 @@ from shared.protection import (
     is_delete_blocked,
     is_push_blocked,
     matches_glob,
+    may_administer_rules,
     problems_of,
 )
 
@@ -74,6 +83,42 @@ def user(*, is_admin: bool = False) -> User:
 
 def signed_in(*, is_admin: bool = False) -> Principal:
     return SignedIn(user=user(is_admin=is_admin), token_id=TokenId(1), scopes=("api",))
+
+
+def project(registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
+    group = Namespace(
+        id=NamespaceId(2),
+        kind=NamespaceKind.GROUP,
+        parent_id=None,
+        ancestor_ids=(NamespaceId(2),),
+        name="g",
+        path="g",
+        full_path="g",
+        description="",
+        visibility=Visibility.PRIVATE,
+        created_at=_NOW,
+    )
+    return Project(
+        id=ProjectId(1),
+        namespace=group,
+        name="p",
+        path="p",
+        full_path="g/p",
+        description="",
+        visibility=Visibility.PRIVATE,
+        registry_access=registry_access,
+        creator_id=None,
+        created_at=_NOW,
+    )
+
+
+def job(*, is_admin: bool = False) -> Principal:
+    return Job(user=user(is_admin=is_admin), token_id=TokenId(1), project=project(), pipeline_id=PipelineId(1))
+
+
+DEPLOY_TOKEN = DeployToken(
+    token_id=TokenId(1), project_id=ProjectId(1), namespace_id=None, scopes=("write_package_registry",)
+)
 
 
 def fits_by_definition(pattern: str, text: str) -> bool:
@@ -176,8 +221,9 @@ def test_who_is_below_the_minimum_is_blocked(minimum: ProtectionLevel, level: Ac
         (terms(push=minimum), is_push_blocked),
         (terms(push=None, delete=minimum), is_delete_blocked),
     ):
-        assert blocked([rule(said)], signed_in(), level=level, package_name="pkg") is (level < number)
-        assert not blocked([rule(said)], signed_in(is_admin=True), level=level, package_name="pkg")
+        for acts_as in (signed_in, job):
+            assert blocked([rule(said)], acts_as(), level=level, package_name="pkg") is (level < number)
+            assert not blocked([rule(said)], acts_as(is_admin=True), level=level, package_name="pkg")
         assert not blocked([rule(said)], signed_in(), level=level, package_name="other")
         assert not blocked([], signed_in(), level=level, package_name="pkg")
 
@@ -198,7 +244,7 @@ def test_a_minimum_for_one_thing_says_nothing_of_the_other() -> None:
     assert not is_push_blocked(only_delete, signed_in(), level=level, package_name="pkg")
 
 
-@pytest.mark.parametrize("principal", [Anonymous()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("principal", [Anonymous(), DEPLOY_TOKEN], ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize(("push", "delete"), [(_MAINTAINER, None), (None, _OWNER), (_ADMIN, _ADMIN)])
 def test_who_acts_as_no_user_is_blocked_by_any_rule(
     principal: Principal, push: ProtectionLevel | None, delete: ProtectionLevel | None
@@ -214,6 +260,14 @@ def test_rules_about_other_types_hold_nobody_back(package_type: ProtectedPackage
     rules = [rule(terms("*", package_type, push=_ADMIN, delete=_ADMIN))]
     for blocked in (is_push_blocked, is_delete_blocked):
         assert not blocked(rules, Anonymous(), level=AccessLevel.NO_ACCESS, package_name="pkg")
+
+
+def test_maintainers_administer_rules_where_there_is_a_registry() -> None:
+    for access in RegistryAccess:
+        is_on = access is not RegistryAccess.DISABLED
+        for level, may in ((AccessLevel.DEVELOPER, False), (AccessLevel.MAINTAINER, is_on), (AccessLevel.OWNER, is_on)):
+            assert may_administer_rules(signed_in(), project(access), level) is may
+        assert may_administer_rules(signed_in(is_admin=True), project(access), AccessLevel.NO_ACCESS) is is_on
 
 
 _BAD = "Package name pattern should be a valid {} package name with optional wildcard characters."

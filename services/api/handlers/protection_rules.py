@@ -3,20 +3,23 @@
 from aiohttp import web
 
 from services.api.conditions import unmodified_since
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import NEW_RULE, RULE_CHANGE, USE_CASES, VISIT
 from services.api.presenters.json_response import json_response
-from services.api.schemas.protection_rules import RULE_ID, ProtectionRuleSchema
+from services.api.schemas.protection_rules import RULE_ID, NewRuleSchema, ProtectionRuleSchema, RuleChangeSchema
 from shared.protection import ProtectionRuleId
 
 
+@described(gives=ProtectionRuleSchema, is_list=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List the rules of the project, in one piece."""
     rules = await request.app[USE_CASES].list_protection_rules(request[VISIT])
     return json_response(ProtectionRuleSchema(many=True).dump(rules))
 
 
+@described(takes=NewRuleSchema, gives=ProtectionRuleSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Add a rule."""
     create_rule = request.app[USE_CASES].create_protection_rule
@@ -24,6 +27,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(ProtectionRuleSchema().dump(rule), status=201)
 
 
+@described(takes=RuleChangeSchema, gives=ProtectionRuleSchema)
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a rule."""
     change_rule = request.app[USE_CASES].change_protection_rule

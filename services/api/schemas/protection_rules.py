@@ -11,8 +11,8 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from services.api.body import MAX_PARAMETERS_BYTES
-from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, Text
-from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
+from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, JsonSchema, Text
+from shared.protection import MAX_PATTERN_CHARACTERS, ProtectedPackageType, ProtectionLevel, ProtectionTerms
 from shared.usecases.protection_rules import MinimumLevel, ProtectionRuleChange
 
 RULE_ID = "package_protection_rule_id"
@@ -28,6 +28,17 @@ class _Null:
 _NULL: Final = _Null()
 
 
+class _Pattern(Text):
+    """A pattern; how long it may be is a rule about records, which is told otherwise than what parameters may be."""
+
+    def __init__(self, *, required: bool) -> None:
+        super().__init__(max_length=MAX_PARAMETERS_BYTES, required=required, is_long=True)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "minLength": 1, "maxLength": MAX_PATTERN_CHARACTERS}
+
+
 class _RuleId(fields.Field[str]):
     """The number of a rule, as the URL has it; whether there is such a rule turns out later."""
 
@@ -40,6 +51,10 @@ class _RuleId(fields.Field[str]):
 class _Type(fields.Field[ProtectedPackageType]):
     def __init__(self, *, required: bool) -> None:
         super().__init__(required=required, error_messages={"required": MISSING})
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "enum": list(ProtectedPackageType)}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -54,6 +69,10 @@ class _Level(fields.Field[MinimumLevel]):
         super().__init__()
         self.levels = levels
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": ["string", "null"], "enum": [*self.levels, None]}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> MinimumLevel:
         if value is _NULL:
             return MinimumLevel(None)
@@ -62,9 +81,10 @@ class _Level(fields.Field[MinimumLevel]):
         return MinimumLevel(ProtectionLevel(value))
 
 
-# How long a pattern may be is a rule about records, which is told otherwise than what is wrong with a parameter.
-class _NewRuleSchema(GrapeSchema):
-    package_name_pattern = Text(max_length=MAX_PARAMETERS_BYTES, required=True, is_long=True)
+class NewRuleSchema(GrapeSchema):
+    """A rule to add; at least one of the levels is given."""
+
+    package_name_pattern = _Pattern(required=True)
     package_type = _Type(required=True)
     minimum_access_level_for_push = _Level(*ProtectionLevel)
     minimum_access_level_for_delete = _Level(ProtectionLevel.OWNER, ProtectionLevel.ADMIN)
@@ -75,15 +95,21 @@ class _NewRuleSchema(GrapeSchema):
             raise ValidationError(_NEITHER)
 
 
+class RuleChangeSchema(GrapeSchema):
+    """What becomes of a rule; what is absent stays, and a null level ends one."""
+
+    package_name_pattern = _Pattern(required=False)
+    package_type = _Type(required=False)
+    minimum_access_level_for_push = _Level(*ProtectionLevel)
+    minimum_access_level_for_delete = _Level(ProtectionLevel.OWNER, ProtectionLevel.ADMIN)
+
+
 class _RuleIdSchema(GrapeSchema):
     package_protection_rule_id = _RuleId(required=True)
 
 
-class _RuleChangeSchema(_RuleIdSchema):
-    package_name_pattern = Text(max_length=MAX_PARAMETERS_BYTES, is_long=True)
-    package_type = _Type(required=False)
-    minimum_access_level_for_push = _Level(*ProtectionLevel)
-    minimum_access_level_for_delete = _Level(ProtectionLevel.OWNER, ProtectionLevel.ADMIN)
+class _RuleChangeWithIdSchema(RuleChangeSchema, _RuleIdSchema):  # in this order, the id is declared first
+    pass
 
 
 class ProtectionRuleSchema(Schema):
@@ -103,7 +129,7 @@ def read_new_rule(parameters: Mapping[str, Any]) -> ProtectionTerms:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _NewRuleSchema().read(_with_nulls(parameters))
+    found = NewRuleSchema().read(_with_nulls(parameters))
     none = MinimumLevel(None)
     return ProtectionTerms(
         package_name_pattern=found["package_name_pattern"],
@@ -119,7 +145,7 @@ def read_rule_change(parameters: Mapping[str, Any]) -> ProtectionRuleChange:
     Raises:
         InvalidParameters: that cannot be told, or the id in the URL is none.
     """
-    found = _RuleChangeSchema().read(_with_nulls(parameters))
+    found = _RuleChangeWithIdSchema().read(_with_nulls(parameters))
     return ProtectionRuleChange(
         package_name_pattern=found.get("package_name_pattern"),
         package_type=found.get("package_type"),
