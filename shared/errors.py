@@ -111,6 +111,10 @@ class BlobMissing(LarderError):
         self.key = key
 
 
+class PreconditionFailed(LarderError):
+    """The target was changed since the caller looked at it, and the caller wanted nothing done in that case."""
+
+
 # --- what was sent --------------------------------------------------------------------------------------------------
 
 
@@ -172,10 +176,6 @@ class ProtectionRuleInvalid(LarderError):
     def __init__(self, *problems: str) -> None:
         super().__init__(", ".join(problems))
         self.problems = problems
-
-
-class PreconditionFailed(LarderError):
-    """The record was changed after the instant up to which the caller knows it."""
 
 
 class FileNameTaken(LarderError):

@@ -145,7 +145,7 @@ class DeleteProtectionRule:
         """Remove it.
 
         Args:
-            unmodified_since: only if it was not changed after this second; None: however it is.
+            unmodified_since: the last instant at which the caller saw it as it is; None when the caller does not mind.
 
         Raises:
             RecordNotFound: the project has no such rule.
@@ -158,7 +158,7 @@ class DeleteProtectionRule:
             rule = await rows.protection_rules.one(project_id, rule_id)
             if rule is None:
                 raise RecordNotFound
-            if unmodified_since is not None and rule.updated_at.replace(microsecond=0) > unmodified_since:
+            if unmodified_since is not None and rule.updated_at > unmodified_since:
                 raise PreconditionFailed
             if not await rows.protection_rules.remove(project_id, rule_id):
                 raise RecordNotFound
