@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import assert_never
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +42,5 @@ class Door(Enum):
     """Packages API of a project: personal tokens and job tokens, no Basic."""
     CONTROL = auto()
     """Everything else: personal tokens, no Basic."""
-
-
-def brings_secret(credentials: Credentials, door: Door) -> bool:
-    """Say whether anything came along that this door looks at, whatever it is worth."""
-    explicit = credentials.private_token or credentials.bearer
-    match door:
-        case Door.PYPI:
-            password = credentials.basic.password if credentials.basic else None
-            return bool(explicit or credentials.deploy_token or password)
-        case Door.PACKAGES:
-            return bool(explicit or credentials.job_token)
-        case Door.CONTROL:
-            return bool(explicit)
-        case _:
-            assert_never(door)
+    OWN_TOKEN = auto()
+    """A token's own endpoints: personal tokens; other kinds, wherever they stand, hear that they are none."""

@@ -8,7 +8,8 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from shared.models import Visibility
+from shared.models import READ_PACKAGES, Visibility
+from shared.usecases.token_secrets import digest_of
 from tests.api.raw_http import FORM_TYPE, connected, head, upload_target
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 from tests.api.test_access import basic
@@ -22,8 +23,10 @@ PRIVATE_INDEX = "/api/v4/projects/team%2Fclosed/packages/pypi/simple"
 NO_INDEX = "/api/v4/projects/99/packages/pypi/simple"
 UPLOAD = "/api/v4/projects/team%2Fopen/packages/pypi"
 USER = "/api/v4/user"
+OWN_TOKEN = "/api/v4/personal_access_tokens/self"
 PROJECTS = "/api/v4/projects"
 WRONG = "glpat-wrong"
+DEPLOY = "gldt-of-the-tests"
 EXPIRED, REVOKED, NARROW, BLOCKED = (f"glpat-of-the-tests-{word}" for word in ("old", "gone", "narrow", "blocked"))
 
 
@@ -61,12 +64,16 @@ FAILURES = (
     Case("a wrong bearer of an installer", PUBLIC_INDEX, 401, _authorization(f"Bearer {WRONG}")),
     Case("a wrong deploy token", PRIVATE_INDEX, 401, {"Deploy-Token": WRONG}),
     Case("a wrong deploy token where none is needed", PUBLIC_INDEX, 200, {"Deploy-Token": WRONG}),
+    Case("a wrong deploy token where a token tells of itself", OWN_TOKEN, 401, {"Deploy-Token": WRONG}),
+    Case("a wrong job token where a token tells of itself", OWN_TOKEN, 401, {"JOB-TOKEN": WRONG}),
     Case("an upload with a wrong password", UPLOAD, 401, _authorization(basic(WRONG)), method="POST"),
     Case("an upload with an expired token", UPLOAD, 401, _private(EXPIRED), method="POST"),
 )
 NO_FAILURES = (
     Case("a good token", USER, 200, _private(ROOT_TOKEN)),
     Case("a good password", PRIVATE_INDEX, 200, _authorization(basic(ROOT_TOKEN))),
+    Case("a good deploy token", PRIVATE_INDEX, 200, {"Deploy-Token": DEPLOY}),
+    Case("a good deploy token where only users are", OWN_TOKEN, 400, {"Deploy-Token": DEPLOY}),
     Case("a token without the scope", USER, 403, _private(NARROW)),
     Case("a token of a user who is blocked", USER, 403, _private(BLOCKED)),
     Case("a wrong token for a project that is not there", NO_INDEX, 404, _private(WRONG)),
@@ -80,6 +87,7 @@ NO_SECRETS = (
     Case("a wrong token where nobody is asked for one", "/-/liveness", 200, _private(WRONG)),
     Case("a wrong password that this door ignores", USER, 401, _authorization(basic(WRONG))),
     Case("a wrong deploy token that this door ignores", USER, 401, {"Deploy-Token": WRONG}),
+    Case("a job's token where personal ones stand", PUBLIC_INDEX, 200, _private("glcbt-wrong")),
     Case("a wrong job token that this door ignores", PRIVATE_INDEX, 401, {"JOB-TOKEN": WRONG}),
     Case("a wrong job token in the query that this door ignores", f"{PUBLIC_INDEX}?job_token={WRONG}", 200),
     Case("no password", PRIVATE_INDEX, 401, _authorization(basic(""))),
@@ -107,12 +115,22 @@ async def fail(registry: Registry, *, client: str = "192.0.2.1", times: int = LI
 async def furnish(registry: Registry) -> None:
     """Add what the cases speak of."""
     await registry.add_project("open", visibility=Visibility.PUBLIC)
-    await registry.add_project("closed")
+    closed = await registry.add_project("closed")
     yesterday = datetime.now(UTC) - timedelta(days=1)
     user, _ = await registry.add_user("someone")
     await registry.add_token(user, EXPIRED, expires_at=yesterday)
     await registry.add_token(user, REVOKED, revoked_at=yesterday)
     await registry.add_token(user, NARROW, scopes=("read_repository",))
+    async with registry.backends.store.writing() as rows:
+        await rows.tokens.add_deploy(
+            closed,
+            digest=digest_of(DEPLOY),
+            name="installers",
+            username=None,
+            scopes=(READ_PACKAGES,),
+            expires_at=None,
+            creator_id=user.id,
+        )
     blocked, _ = await registry.add_user("blocked")
     await registry.add_token(blocked, BLOCKED)
     assert (await registry.ask("POST", f"/api/v4/users/{blocked.id}/block")).status == 201

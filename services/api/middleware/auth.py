@@ -8,10 +8,11 @@ from services.api.guards import Guard
 from services.api.keys import CLIENT, FAILED_ATTEMPTS, PRINCIPAL
 from services.api.problems import TooManyFailures
 from services.api.routes import endpoint_of
-from shared.credentials import Door, brings_secret
+from shared.credentials import Door
 from shared.errors import TokenExpired, TokenRevoked, Unauthenticated
 from shared.models import Anonymous
 from shared.ports.failed_attempts import IpAddress
+from shared.usecases.authentication import brings_secret
 
 
 @web.middleware
