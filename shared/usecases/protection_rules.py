@@ -75,7 +75,7 @@ class CreateProtectionRule:
     store: MetadataStore
 
     async def __call__(self, caller: SignedIn, visit: Visit, *, terms: ProtectionTerms) -> ProtectionRule:
-        """Return the new rule; it holds for every upload and delete from now on, those under way included.
+        """Return the new rule; it holds for each upload and delete that has not come to its transaction yet.
 
         Raises:
             ProtectionRuleInvalid: it asks for no level, its pattern is bad or taken, or the project has too many.
