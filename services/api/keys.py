@@ -1,21 +1,32 @@
 """What hangs on the application and on a request, and under which key."""
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
 from services.api.use_cases import UseCases
 from shared.models import Principal
+from shared.ports.failed_attempts import FailedAttempts, IpAddress
+from shared.protection import ProtectionTerms
 from shared.settings import Settings
+from shared.usecases.protection_rules import ProtectionRuleChange
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
+FAILED_ATTEMPTS: web.AppKey[FailedAttempts] = web.AppKey("failed_attempts")
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
+DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
+"""Gives the OpenAPI document of the whole URL table."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""
+CLIENT: web.RequestKey[IpAddress | None] = web.RequestKey("client")
+"""Set by the request log: where the request comes from; None where nobody can say."""
 HAS_BEGUN = web.RequestKey("has_begun", bool)
 """Set when the answer's head is about to be written; from then on nothing else can be answered."""
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal")
@@ -24,6 +35,10 @@ VISIT = web.RequestKey("visit", Visit)
 """Set by the guards of what lies in a project: who was let in, where."""
 GROUP_VISIT = web.RequestKey("group_visit", GroupVisit)
 """Set by the guards of what lies in a group: who was let in, where."""
+NEW_RULE = web.RequestKey("new_rule", ProtectionTerms)
+"""Set by the guard of a new protection rule: what it shall say."""
+RULE_CHANGE = web.RequestKey("rule_change", ProtectionRuleChange)
+"""Set by the guard of a changed protection rule: what shall become of it."""
 
 
 def visit_of(request: web.Request) -> AnyVisit:

@@ -6,14 +6,11 @@ a slash at its end, as it stands and without a redirect (twine follows none); ev
 the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
 """
 
-from dataclasses import dataclass
-
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from services.api.body import hold_continue
+from services.api.endpoint import Endpoint
 from services.api.guards import (
-    Guard,
     administrator,
     anybody_to_learn_who,
     may_pull,
@@ -26,6 +23,7 @@ from services.api.guards import (
     with_own_token,
 )
 from services.api.handlers import (
+    description,
     download,
     fallback,
     groups,
@@ -35,11 +33,18 @@ from services.api.handlers import (
     namespaces,
     personal_tokens,
     projects,
+    protection_rules,
     settings,
     simple,
     upload,
     user,
     users,
+)
+from services.api.protection_guards import (
+    may_change_rules,
+    may_create_rules,
+    may_delete_rules,
+    may_list_rules,
 )
 from services.api.tenant_guards import (
     anybody,
@@ -58,21 +63,7 @@ PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
 GROUP_PYPI = f"{GROUP}/-/packages/pypi"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One row: who answers what, and who may ask.
-
-    Args:
-        methods: in capitals; GET brings HEAD with it.
-        guard: required, so that nothing is open by accident.
-    """
-
-    methods: tuple[str, ...]
-    path: str
-    guard: Guard
-    handler: Handler
+RULES = f"{PROJECT}/packages/protection/rules"
 
 
 ENDPOINTS = (
@@ -96,6 +87,10 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/projects", may_see_group, groups.show_projects),
     Endpoint(("GET",), f"{API}/groups", anybody, groups.show_all),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), RULES, may_list_rules, protection_rules.show_all),
+    Endpoint(("POST",), RULES, may_create_rules, protection_rules.create),
+    Endpoint(("PATCH",), f"{RULES}/{{package_protection_rule_id}}", may_change_rules, protection_rules.change),
+    Endpoint(("DELETE",), f"{RULES}/{{package_protection_rule_id}}", may_delete_rules, protection_rules.delete),
     Endpoint(("GET",), f"{PROJECT}/members/all", signed_in_to_project, members.show_effective),
     Endpoint(("GET",), f"{PROJECT}/members/all/{{user_id}}", signed_in_to_project, members.show_one_effective),
     Endpoint(("GET",), f"{PROJECT}/members", signed_in_to_project, members.show_direct),
@@ -132,6 +127,7 @@ ENDPOINTS = (
     Endpoint(("PUT",), f"{API}/application/plan_limits", administrator, settings.change_limits),
     Endpoint(("GET",), f"{API}/version", signed_in_to_learn_who, instance.version),
     Endpoint(("GET",), f"{API}/metadata", signed_in_to_learn_who, instance.metadata),
+    Endpoint(("GET",), f"{API}/openapi.json", open_to_all, description.openapi),
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),

@@ -34,6 +34,14 @@ EXAMPLES = [
     (errors.UserBlocked(), 403, '{"message":"403 Forbidden - Your account has been blocked."}'),
     (errors.Forbidden(), 403, '{"message":"403 Forbidden"}'),
     (errors.Forbidden("Package protected."), 403, '{"message":"403 Forbidden - Package protected."}'),
+    (
+        errors.Forbidden("Package is deletion protected."),
+        403,
+        '{"message":"403 Forbidden - Package is deletion protected."}',
+    ),
+    (errors.PackageDeleteProtected(), 403, '{"message":"Package is deletion protected."}'),
+    (errors.PreconditionFailed(), 412, '{"message":"412 Precondition Failed"}'),
+    (errors.ProtectionRuleInvalid("a is bad", "b too"), 422, '{"message":{"error":["a is bad","b too"]}}'),
     (errors.NotFound(), 404, '{"message":"404 Not Found"}'),
     (errors.NotFound("Package"), 404, '{"message":"404 Package Not Found"}'),
     (errors.BlobMissing("2026/01/01/x"), 404, '{"message":"404 Not Found"}'),
@@ -76,6 +84,13 @@ def test_only_the_pypi_routes_ask_for_basic_credentials() -> None:
 def test_what_may_come_back_says_when_to_try_again() -> None:
     for error in (errors.MetadataUnavailable(), errors.BlobStoreUnavailable(), errors.UploadTooOld()):
         assert answer_to(error, None).headers == {"Retry-After": "1"}
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.001, "1"), (1.0, "1"), (59.2, "60")])
+def test_who_failed_too_often_hears_in_whole_seconds_when_to_try_again(seconds: float, told: str) -> None:
+    answer = answer_to(problems.TooManyFailures(seconds), Door.PYPI)
+    assert (answer.status, answer.body) == (429, {"message": "429 Too Many Requests"})
+    assert answer.headers == {"Retry-After": told}
 
 
 @given(reason=st.text())

@@ -27,7 +27,7 @@ async def index(request: web.Request) -> web.StreamResponse:
             body = simple_json.render_index(names)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
             body = simple_html.render_index(visit.tenant.name, names, Links(external_url(request)).pypi(visit.tenant))
-    return _answer(request, visit, body, wanted)
+    return await _answer(request, visit, body, wanted)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -49,17 +49,17 @@ async def page(request: web.Request) -> web.StreamResponse:
             body = render(name, files, links)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
             body = simple_html.render_page(files[0].package_name if files else name, files, links)
-    return _answer(request, visit, body, wanted)
+    return await _answer(request, visit, body, wanted)
 
 
 def _format(request: web.Request) -> SimpleFormat:
     return choose_format(request.headers.getall(hdrs.ACCEPT, []), requested=request.query.get("format"))
 
 
-def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
+async def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
     # What a group shows depends on who asks, even when everybody may.
     is_public = isinstance(visit, Visit) and visit.project.visibility is Visibility.PUBLIC
-    return revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public)
+    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public)
 
 
 def _redirect(request: web.Request, url: str) -> web.Response:

@@ -4,6 +4,7 @@ Source: contract, PyPI 2.3 and Packages 1.2; lib/api/helpers.rb, lib/api/api_gua
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,12 @@ def _insufficient_scope(error: errors.InsufficientScope) -> Answer:
     return Answer(403, {"error": "insufficient_scope", "error_description": _INSUFFICIENT, "scope": scopes})
 
 
+def _too_many_failures(error: problems.TooManyFailures) -> Answer:
+    # As GitLab's API words it (`too_many_requests!`); what stands before its API says "Retry later" as plain text.
+    seconds = max(math.ceil(error.seconds), 1)
+    return Answer(429, {"message": "429 Too Many Requests"}, {hdrs.RETRY_AFTER: str(seconds)})
+
+
 def _validation_failed(reason: str) -> Answer:
     return message(400, f"400 Bad request - Validation failed: {reason}")
 
@@ -96,13 +103,16 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.TokenRevoked: lambda _: _invalid_token(_REVOKED),
     errors.InsufficientScope: _insufficient_scope,
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
+    problems.TooManyFailures: _too_many_failures,
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
+    errors.PackageDeleteProtected: lambda _: message(403, "Package is deletion protected."),
     errors.Conflict: lambda e: message(409, e.reason),
     errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
     errors.RecordNotFound: lambda _: message(404, "404 Not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
+    errors.PreconditionFailed: lambda _: message(412, "412 Precondition Failed"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
     problems.MethodNotAllowed: _method_not_allowed,
@@ -119,6 +129,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.InvalidForm: lambda e: _problem(400, e.reason),
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),
     errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
+    errors.ProtectionRuleInvalid: lambda e: Answer(422, {"message": {"error": list(e.problems)}}),
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),
