@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -63,12 +64,10 @@ async def test_active_tokens_are_those_whose_end_has_not_come(store: SqlMetadata
         for name, expires_at in ends.items():
             await add(rows, group, name, expires_at=expires_at)
     async with store.reading() as rows:
-        for list_them in (
-            lambda at: rows.deploy_tokens.of_source(group, _WHOLE, active_at=at),
-            lambda at: rows.deploy_tokens.everywhere(_WHOLE, active_at=at),
-        ):
-            assert [token.name for token in (await list_them(NOW)).entries] == ["endless", "later"]
-            assert [token.name for token in (await list_them(None)).entries] == list(ends)
+        for at, names in ((NOW, ["endless", "later"]), (None, list(ends))):
+            own = await rows.deploy_tokens.of_source(group, _WHOLE, active_at=at)
+            assert [token.name for token in own.entries] == names
+            assert await rows.deploy_tokens.everywhere(_WHOLE, active_at=at) == own
 
 
 async def test_one_token_is_found_with_its_source_only(store: SqlMetadataStore) -> None:
@@ -133,16 +132,18 @@ async def test_deploy_tokens_count_for_the_top_level_namespace_of_their_source(s
         top = await add_group(rows, "top")
         sub = await add_group(rows, "sub", parent=top)
         project = await add_project(rows, sub)
-        tokens = [await add(rows, source) for source in (top, sub, project)]
     own = {(CounterScope.NAMESPACE, top.id)}
-    for source, token in zip((top, sub, project), tokens, strict=True):
+    sources: tuple[Namespace | Project, ...] = (top, sub, project)
+    for source in sources:
+        made: list[AccessToken] = []
+        assert await touched_by(store, partial(_add_into, made, source)) == own
+        assert await touched_by(store, partial(_revoke, made[0])) == own
+        assert await touched_by(store, partial(_revoke, made[0])) == set()
 
-        async def make(rows: SqlWriting, source: Namespace | Project = source) -> None:
-            await add(rows, source)
 
-        async def revoke(rows: SqlWriting, token: AccessToken = token) -> None:
-            await rows.tokens.revoke(token.id, at=NOW)
+async def _add_into(made: list[AccessToken], source: Namespace | Project, rows: SqlWriting) -> None:
+    made.append(await add(rows, source))
 
-        assert await touched_by(store, make) == own
-        assert await touched_by(store, revoke) == own
-        assert await touched_by(store, revoke) == set()
+
+async def _revoke(token: AccessToken, rows: SqlWriting) -> None:
+    await rows.tokens.revoke(token.id, at=NOW)
