@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import GROUP_VISIT, USE_CASES, VISIT
@@ -10,12 +11,20 @@ from services.api.parameters import query_parameters, read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.page_response import page_response
 from services.api.problems import DeployTokenInvalid
-from services.api.schemas.deploy_tokens import DeployTokenSchema, dump_issued, read_new_deploy_token, wants_only_active
+from services.api.schemas.deploy_tokens import (
+    DeployTokenQuerySchema,
+    DeployTokenSchema,
+    NewDeployTokenSchema,
+    dump_issued,
+    read_new_deploy_token,
+    wants_only_active,
+)
 from shared.errors import RecordInvalid
 from shared.models import TokenId
 from shared.ports.token_rows import TokenSource
 
 
+@described(takes=DeployTokenQuerySchema, gives=DeployTokenSchema, is_paged=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List the tokens of all groups and projects."""
     only_active = wants_only_active(query_parameters(request))
@@ -24,6 +33,7 @@ async def show_all(request: web.Request) -> web.StreamResponse:
     return page_response(request, wanted, page, DeployTokenSchema().dump)
 
 
+@described(takes=DeployTokenQuerySchema, gives=DeployTokenSchema, is_paged=True)
 async def show_of_source(request: web.Request) -> web.StreamResponse:
     """List the tokens of a group or project."""
     only_active = wants_only_active(query_parameters(request))
@@ -33,6 +43,7 @@ async def show_of_source(request: web.Request) -> web.StreamResponse:
     return page_response(request, wanted, page, DeployTokenSchema().dump, parameters=known)
 
 
+@described(takes=NewDeployTokenSchema, gives=DeployTokenSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Make a token for a group or project, and tell its secret this once."""
     new = read_new_deploy_token(await read_parameters(request))
@@ -43,6 +54,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(dump_issued(issued), status=201)
 
 
+@described(gives=DeployTokenSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a token of a group or project."""
     token = await request.app[USE_CASES].show_deploy_token(_source(request), _token_id(request))

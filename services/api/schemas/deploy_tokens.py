@@ -25,14 +25,18 @@ class _Scopes(Words):
         return () if value in ([], "") else super()._deserialize(value, attr, data, **kwargs)
 
 
-class _NewDeployTokenSchema(GrapeSchema):
+class NewDeployTokenSchema(GrapeSchema):
+    """A deploy token to make."""
+
     name = Text(max_length=255, required=True)
     scopes = _Scopes(DEPLOY_TOKEN_SCOPES, required=True)
     expires_at = Moment()
     username = Text(max_length=255)
 
 
-class _DeployTokenQuerySchema(GrapeSchema):
+class DeployTokenQuerySchema(GrapeSchema):
+    """Which deploy tokens to list."""
+
     active = Truth()
 
 
@@ -68,7 +72,7 @@ def read_new_deploy_token(parameters: Mapping[str, Any]) -> NewDeployToken:
         InvalidParameters: they describe none.
     """
     optional = ("username", "expires_at")
-    token = _NewDeployTokenSchema().read(
+    token = NewDeployTokenSchema().read(
         {name: value for name, value in parameters.items() if value != "" or name not in optional}
     )
     return NewDeployToken(
@@ -87,4 +91,4 @@ def wants_only_active(parameters: Mapping[str, Any]) -> bool:
 
     Source: app/finders/deploy_tokens/tokens_finder.rb.
     """
-    return bool(_DeployTokenQuerySchema().read({k: v for k, v in parameters.items() if v != ""})["active"])
+    return bool(DeployTokenQuerySchema().read({k: v for k, v in parameters.items() if v != ""})["active"])
