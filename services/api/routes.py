@@ -33,11 +33,18 @@ from services.api.handlers import (
     namespaces,
     personal_tokens,
     projects,
+    protection_rules,
     settings,
     simple,
     upload,
     user,
     users,
+)
+from services.api.protection_guards import (
+    may_change_rules,
+    may_create_rules,
+    may_delete_rules,
+    may_list_rules,
 )
 from services.api.tenant_guards import (
     anybody,
@@ -58,6 +65,7 @@ GROUP = f"{API}/groups/{{group}}"
 PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
+RULES = f"{PROJECT}/packages/protection/rules"
 
 
 ENDPOINTS = (
@@ -78,6 +86,10 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/projects", may_see_group, groups.show_projects),
     Endpoint(("GET",), f"{API}/groups", anybody, groups.show_all),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), RULES, may_list_rules, protection_rules.show_all),
+    Endpoint(("POST",), RULES, may_create_rules, protection_rules.create),
+    Endpoint(("PATCH",), f"{RULES}/{{package_protection_rule_id}}", may_change_rules, protection_rules.change),
+    Endpoint(("DELETE",), f"{RULES}/{{package_protection_rule_id}}", may_delete_rules, protection_rules.delete),
     Endpoint(("GET",), f"{PROJECT}/members/all", signed_in_to_project, members.show_effective),
     Endpoint(("GET",), f"{PROJECT}/members/all/{{user_id}}", signed_in_to_project, members.show_one_effective),
     Endpoint(("GET",), f"{PROJECT}/members", signed_in_to_project, members.show_direct),
