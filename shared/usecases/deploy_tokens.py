@@ -30,7 +30,7 @@ class NewDeployToken:
 
     Args:
         username: None: one that names its id.
-        expires_at: the first instant at which it is no longer good; None: it ends by itself never.
+        expires_at: the first instant at which it is no longer good; None: it never ends by itself.
     """
 
     name: str
