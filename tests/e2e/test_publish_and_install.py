@@ -76,7 +76,7 @@ def test_pip_and_uv_install_from_a_group_what_its_projects_need_of_one_another(
     sdist.write_bytes(build_sdist("group-lib", "1.0"))
     for group, path, distribution in ((top, "apps", wheel), (team, "libraries", sdist)):
         project = _create(larder, "projects", name=path, namespace_id=group)
-        done = _shell(
+        done = run_in_shell(
             f"twine upload --repository-url {larder.url}/api/v4/projects/{project}/packages/pypi '{distribution}'",
             cwd=tmp_path,
             TWINE_USERNAME="root",
@@ -89,7 +89,7 @@ def test_pip_and_uv_install_from_a_group_what_its_projects_need_of_one_another(
         for credentials, place in ((f"root:{larder.token}@", str(top)), (f"root:{larder.token}@", "top"), ("", "top")):
             target = tmp_path / f"{tool.split(maxsplit=1)[0]}-{place}-{bool(credentials)}"
             index = f"http://{credentials}{address}/api/v4/groups/{place}/-/packages/pypi/simple/"
-            done = _shell(
+            done = run_in_shell(
                 f"{tool} --index-url {index} group-app --target '{target}' --no-build-isolation --no-cache-dir",
                 cwd=tmp_path,
             )
