@@ -30,6 +30,7 @@ from services.api.handlers import (
     instance,
     members,
     namespaces,
+    packages,
     personal_tokens,
     projects,
     settings,
@@ -38,6 +39,7 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.package_guards import may_read_packages_of_project
 from services.api.tenant_guards import (
     anybody,
     may_administer_group,
@@ -54,6 +56,7 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
+PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 
 
 ENDPOINTS = (
@@ -61,6 +64,11 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
+    Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
+    Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),
