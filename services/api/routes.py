@@ -32,6 +32,7 @@ from services.api.handlers import (
     instance,
     members,
     namespaces,
+    packages,
     personal_tokens,
     projects,
     protection_rules,
@@ -41,6 +42,7 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.package_guards import may_read_packages_of_project
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,
@@ -67,6 +69,7 @@ PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 GROUP_PYPI = f"{GROUP}/-/packages/pypi"
+PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
 
 
@@ -78,6 +81,11 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP_PYPI}/simple", may_pull_from_group, simple.index),
     Endpoint(("GET",), f"{GROUP_PYPI}/files/{{sha256}}/{{file_name+}}", may_pull_from_group, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
+    Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
+    Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),
