@@ -107,6 +107,10 @@ class BlobMissing(LarderError):
         self.key = key
 
 
+class PreconditionFailed(LarderError):
+    """The target was changed since the caller looked at it, and the caller wanted nothing done in that case."""
+
+
 # --- what was sent --------------------------------------------------------------------------------------------------
 
 
