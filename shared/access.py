@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.models import (
+    READ_PACKAGES,
+    WRITE_PACKAGES,
     AccessLevel,
     Anonymous,
+    DeployToken,
+    Job,
     Namespace,
     Principal,
     Project,
@@ -33,10 +37,17 @@ class PullRules:
     guests_may_pull: bool
     anyone_may_pull: bool
 
+    @property
+    def lowest_level(self) -> AccessLevel:
+        """Return the level from which on a member may read packages of what is private."""
+        return AccessLevel.GUEST if self.guests_may_pull else AccessLevel.REPORTER
+
 
 def may_read_project(principal: Principal, project: Project, level: AccessLevel) -> bool:
     """Say whether the project exists for this caller."""
-    return is_admin(principal) or level >= AccessLevel.GUEST or _is_open_to(principal, project.visibility)
+    if is_admin(principal) or level >= AccessLevel.GUEST or _reaches(principal, project, _READING):
+        return True
+    return _is_open_to(principal, project.visibility)
 
 
 def may_read_group(principal: Principal, group: Namespace, level: AccessLevel, *, is_member_below: bool) -> bool:
@@ -46,7 +57,7 @@ def may_read_group(principal: Principal, group: Namespace, level: AccessLevel, *
         is_member_below: the caller is a member of a project or group below it; they could not find their way to that
             otherwise. Of the rest of the group they see nothing by this.
     """
-    if is_admin(principal) or level >= AccessLevel.GUEST or is_member_below:
+    if is_admin(principal) or level >= AccessLevel.GUEST or is_member_below or _is_of(principal, group):
         return True
     return _is_open_to(principal, group.visibility)
 
@@ -77,18 +88,45 @@ def may_read_packages(principal: Principal, project: Project, level: AccessLevel
         return False
     if project.registry_access is RegistryAccess.PUBLIC and rules.anyone_may_pull:
         return True
-    if is_admin(principal):
+    if is_admin(principal) or _reaches(principal, project, _READING):
         return True
     if project.visibility is Visibility.PRIVATE:
-        return level >= (AccessLevel.GUEST if rules.guests_may_pull else AccessLevel.REPORTER)
+        return level >= rules.lowest_level
     return may_read_project(principal, project, level)
+
+
+def may_read_group_packages(principal: Principal, group: Namespace, level: AccessLevel, rules: PullRules) -> bool:
+    """Say whether the caller may ask the group for the packages of its projects.
+
+    Neither a membership below the group nor one's being an insider suffices, nor a deploy token of a group above it.
+
+    Source: app/policies/packages/policies/group_policy.rb.
+    """
+    if is_admin(principal) or _is_of(principal, group) or level >= rules.lowest_level:
+        return True
+    return group.visibility is Visibility.PUBLIC
 
 
 def may_create_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
     """Say whether the caller may upload."""
     if project.registry_access is RegistryAccess.DISABLED:
         return False
-    return is_admin(principal) or level >= AccessLevel.DEVELOPER
+    return is_admin(principal) or level >= AccessLevel.DEVELOPER or _reaches(principal, project, _WRITING)
+
+
+def level_of_job(job: Job, level: AccessLevel, *, is_let_in: bool) -> AccessLevel:
+    """Return the level that a job has somewhere.
+
+    Args:
+        level: that of its user.
+        is_let_in: the place admits jobs of this one's project. Where it does not, a job is a user without any level,
+            be the user an administrator: it still sees what everybody, or every insider, sees.
+
+    Source: contract, PyPI 2.2.
+    """
+    if not is_let_in:
+        return AccessLevel.NO_ACCESS
+    return AccessLevel.OWNER if job.user.is_admin else level
 
 
 def require_pull(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
@@ -107,6 +145,30 @@ def require_pull(principal: Principal, project: Project, level: AccessLevel, rul
         raise Forbidden
     if isinstance(principal, Anonymous):
         raise Unauthenticated
+    raise NotFound
+
+
+def require_group_pull(
+    principal: Principal, group: Namespace, level: AccessLevel, rules: PullRules, *, is_member_below: bool
+) -> None:
+    """Let the caller read the packages of a group's projects through the PyPI endpoints, or say why not.
+
+    Args:
+        is_member_below: as of `may_read_group`.
+
+    Raises:
+        Unauthenticated: somebody who signs in might be let in.
+        NotFound: to this caller the group does not exist.
+        Forbidden: the caller may see the group, but not its packages.
+
+    Source: contract, PyPI 3.5.
+    """
+    if may_read_group_packages(principal, group, level, rules):
+        return
+    if isinstance(principal, Anonymous):
+        raise Unauthenticated
+    if may_read_group(principal, group, level, is_member_below=is_member_below):
+        raise Forbidden
     raise NotFound
 
 
@@ -129,13 +191,37 @@ def require_push(principal: Principal, project: Project, level: AccessLevel) -> 
 
 
 def is_admin(principal: Principal) -> bool:
-    """Say whether the caller may do everything."""
+    """Say whether the caller may do everything. A job never may: it has its user's level where it is let in."""
     return isinstance(principal, SignedIn) and principal.user.is_admin
 
 
 def is_insider(principal: Principal) -> bool:
     """Say whether what is internal is there for this caller."""
-    return isinstance(principal, SignedIn) and not principal.user.is_external
+    match principal:
+        case SignedIn(user=user) | Job(user=user):
+            return not user.is_external
+        case DeployToken():
+            return True
+        case Anonymous():
+            return False
+
+
+_READING = frozenset({READ_PACKAGES, WRITE_PACKAGES})
+_WRITING = frozenset({WRITE_PACKAGES})
+
+
+def _reaches(principal: Principal, project: Project, scopes: frozenset[str]) -> bool:
+    """Say whether a deploy token with one of these scopes is for the project, or for a group that it lies in."""
+    if not isinstance(principal, DeployToken) or scopes.isdisjoint(principal.scopes):
+        return False
+    return principal.project_id == project.id or principal.namespace_id in project.namespace.ancestor_ids
+
+
+def _is_of(principal: Principal, group: Namespace) -> bool:
+    """Say whether a deploy token for packages is this very group's."""
+    if not isinstance(principal, DeployToken) or _READING.isdisjoint(principal.scopes):
+        return False
+    return principal.namespace_id == group.id
 
 
 def _is_open_to(principal: Principal, visibility: Visibility) -> bool:

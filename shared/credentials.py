@@ -17,10 +17,10 @@ class Credentials:
     """Every secret that came along, by the place where it stood; None where nothing stood.
 
     Args:
-        private_token: `PRIVATE-TOKEN` header, else `private_token` parameter.
+        private_token: `private_token` parameter, else `PRIVATE-TOKEN` header.
         bearer: `Authorization: Bearer`, else `access_token` or `bearer_token` parameter.
         deploy_token: `Deploy-Token` header.
-        job_token: `JOB-TOKEN` header, else `job_token` parameter.
+        job_token: `job_token` or `token` parameter, else `JOB-TOKEN` header.
     """
 
     basic: BasicPair | None = None

@@ -16,6 +16,7 @@ UserId = NewType("UserId", int)
 PackageId = NewType("PackageId", int)
 PackageFileId = NewType("PackageFileId", int)
 TokenId = NewType("TokenId", int)
+PipelineId = NewType("PipelineId", int)
 BlobKey = NewType("BlobKey", str)
 
 
@@ -84,6 +85,21 @@ PERSONAL_TOKEN_SCOPES = (
 
 Source: lib/gitlab/auth.rb.
 """
+
+
+DEPLOY_TOKEN_SCOPES = (
+    "read_repository",
+    "read_registry",
+    "write_registry",
+    "read_package_registry",
+    "write_package_registry",
+    "read_virtual_registry",
+    "write_virtual_registry",
+)
+"""The scopes that GitLab gives to deploy tokens; those of the package registry open something here."""
+READ_PACKAGES = "read_package_registry"
+WRITE_PACKAGES = "write_package_registry"
+"""Writing includes reading (contract, PyPI 2.2)."""
 
 
 class TokenKind(StrEnum):
@@ -169,7 +185,11 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A tenant that holds packages."""
+    """A tenant that holds packages.
+
+    Args:
+        job_token_scope_enabled: only the jobs of projects on its allow-list may act in it as their users.
+    """
 
     id: ProjectId
     namespace: Namespace
@@ -181,6 +201,7 @@ class Project:
     registry_access: RegistryAccess
     creator_id: UserId | None
     created_at: datetime
+    job_token_scope_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +236,43 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a CI system says of the pipeline that an upload came from.
+
+    Args:
+        id: ours.
+        number: the id that the CI system gave it, which is the one that clients see; one in its project.
+        user: who started it, or None when that is not known any more.
+    """
+
+    id: PipelineId
+    project_id: ProjectId
+    number: int
+    iid: int | None
+    ref: str | None
+    sha: str | None
+    source: str | None
+    status: str | None
+    web_url: str | None
+    user: User | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AccessToken:
     """A stored secret: only its digest is kept.
 
     Args:
         digest: SHA-256 of the secret.
         description: what somebody wrote down about it, or None.
+        username: what a deploy token is called in HTTP Basic, which nobody compares; None for other kinds.
         user_id: whose personal token it is, or who started the job; None for deploy tokens.
-        scopes: as GitLab spells them: "api", "read_api", "read_package_registry".
+        project_id: whose deploy token it is, or whose job.
+        namespace_id: the group whose deploy token it is.
+        pipeline_id: what the job is part of.
+        creator_id: who made it, or None when nobody knows.
+        scopes: as GitLab spells them: "api", "read_api", "read_package_registry"; none for jobs.
         expires_at: the first instant at which it is no longer good, or None.
     """
 
@@ -231,7 +281,12 @@ class AccessToken:
     digest: str
     name: str
     description: str | None
+    username: str | None
     user_id: UserId | None
+    project_id: ProjectId | None
+    namespace_id: NamespaceId | None
+    pipeline_id: PipelineId | None
+    creator_id: UserId | None
     scopes: tuple[str, ...]
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -292,8 +347,61 @@ class SignedIn:
     scopes: tuple[str, ...]
 
 
-Principal = Anonymous | SignedIn
+@dataclass(frozen=True, slots=True)
+class DeployToken:
+    """A deploy token, which acts as nobody but itself.
+
+    Args:
+        project_id: the one project that it is for, or None when it is a group's.
+        namespace_id: the group for which, and for all below which, it is; None when it is a project's.
+    """
+
+    token_id: TokenId
+    project_id: ProjectId | None
+    namespace_id: NamespaceId | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A CI job that runs: it acts as its user, as far as the project in question lets in jobs of its project.
+
+    Args:
+        user: who started it.
+        project: whose job it is.
+        pipeline_id: what it is part of.
+    """
+
+    user: User
+    token_id: TokenId
+    project: Project
+    pipeline_id: PipelineId
+
+
+Principal = Anonymous | SignedIn | DeployToken | Job
 """Who a request acts as."""
+Known = SignedIn | DeployToken | Job
+"""Whoever is not anonymous."""
+
+
+def user_of(principal: Principal) -> User | None:
+    """Return the user as whom the principal acts, if it is one."""
+    match principal:
+        case SignedIn(user=user) | Job(user=user):
+            return user
+        case Anonymous() | DeployToken():
+            return None
+
+
+def actor_of(principal: Known) -> str:
+    """Return how the audit and the log name who acts."""
+    match principal:
+        case SignedIn(user=user):
+            return f"user:{user.id}"
+        case Job(token_id=token_id):
+            return f"job_token:{token_id}"
+        case DeployToken(token_id=token_id):
+            return f"deploy_token:{token_id}"
 
 
 # --- packages -------------------------------------------------------------------------------------------------------

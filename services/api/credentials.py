@@ -19,10 +19,10 @@ def read_credentials(request: web.Request) -> Credentials:
     query = request.query
     return Credentials(
         basic=_basic(value) if scheme.lower() == "basic" else None,
-        private_token=_header(request, "PRIVATE-TOKEN") or query.get("private_token") or None,
+        private_token=query.get("private_token") or _header(request, "PRIVATE-TOKEN") or None,
         bearer=bearer or query.get("access_token") or query.get("bearer_token") or None,
         deploy_token=_header(request, "Deploy-Token") or None,
-        job_token=_header(request, "JOB-TOKEN") or query.get("job_token") or None,
+        job_token=query.get("job_token") or query.get("token") or _header(request, "JOB-TOKEN") or None,
     )
 
 

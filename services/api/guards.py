@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from services.api.credentials import read_credentials
-from services.api.keys import PRINCIPAL, USE_CASES, VISIT
+from services.api.keys import GROUP_VISIT, PRINCIPAL, USE_CASES, VISIT
 from shared.credentials import Door
 from shared.models import PERSONAL_TOKEN_SCOPES
-from shared.usecases.admission import Admission, ProjectRef, Visit, parse_project_ref
+from shared.usecases.admission import Admission
+from shared.usecases.visits import GroupRef, ProjectRef, Visit, parse_group_ref, parse_project_ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Guard:
 def project_ref(request: web.Request) -> ProjectRef | None:
     """Return what the `:id` of the URL refers to; None for what no project can ever be called."""
     return parse_project_ref(request.match_info["project"])
+
+
+def group_ref(request: web.Request) -> GroupRef | None:
+    """Return the group that the `:id` of the URL refers to; None for what no group can ever be called."""
+    return parse_group_ref(request.match_info["group"])
 
 
 def scopes_of(request: web.Request) -> tuple[str, ...]:
@@ -51,15 +57,15 @@ async def _signed_in_to_learn_who(request: web.Request) -> None:
     )
 
 
-async def _signed_in_at_all(request: web.Request) -> None:
-    request[PRINCIPAL] = await _admission(request).signed_in(
-        read_credentials(request), door=Door.CONTROL, accepted=PERSONAL_TOKEN_SCOPES
+async def _with_own_token(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).with_own_token(
+        read_credentials(request), accepted=PERSONAL_TOKEN_SCOPES
     )
 
 
-async def _signed_in_to_rotate(request: web.Request) -> None:
-    request[PRINCIPAL] = await _admission(request).signed_in(
-        read_credentials(request), door=Door.CONTROL, accepted=(*scopes_of(request), "self_rotate")
+async def _to_rotate_own_token(request: web.Request) -> None:
+    request[PRINCIPAL] = await _admission(request).with_own_token(
+        read_credentials(request), accepted=(*scopes_of(request), "self_rotate")
     )
 
 
@@ -82,6 +88,14 @@ async def _may_pull(request: web.Request) -> None:
     )
 
 
+async def _may_pull_from_group(request: web.Request) -> None:
+    visit = await _admission(request).to_pull_from_group(
+        group_ref(request), read_credentials(request), accepted=scopes_of(request)
+    )
+    request[GROUP_VISIT] = visit
+    request[PRINCIPAL] = visit.principal
+
+
 async def _may_push(request: web.Request) -> None:
     _note(
         request,
@@ -95,16 +109,18 @@ signed_in = Guard(Door.CONTROL, _signed_in)
 """Users with a personal access token; notes PRINCIPAL, a SignedIn."""
 signed_in_to_learn_who = Guard(Door.CONTROL, _signed_in_to_learn_who)
 """As `signed_in`; a token that can only tell who its user is suffices."""
-signed_in_at_all = Guard(Door.CONTROL, _signed_in_at_all)
-"""As `signed_in`; any token suffices, whatever its scopes."""
-signed_in_to_rotate = Guard(Door.CONTROL, _signed_in_to_rotate)
-"""As `signed_in`; a token that can only rotate itself suffices."""
+with_own_token = Guard(Door.CONTROL, _with_own_token)
+"""As `signed_in`; any personal token suffices, whatever its scopes, and any other kind is told so."""
+to_rotate_own_token = Guard(Door.CONTROL, _to_rotate_own_token)
+"""As `with_own_token`; of narrow tokens only those that can rotate themselves."""
 anybody_to_learn_who = Guard(Door.CONTROL, _anybody_to_learn_who)
 """Anybody, who is asked who they are; a token that can only tell who its user is suffices. Notes PRINCIPAL."""
 administrator = Guard(Door.CONTROL, _administrator)
 """Administrators with a personal access token; notes PRINCIPAL, a SignedIn."""
 may_pull = Guard(Door.PYPI, _may_pull)
 """Readers of the packages of the project in the URL; notes VISIT."""
+may_pull_from_group = Guard(Door.PYPI, _may_pull_from_group)
+"""Readers of the packages of the group in the URL; notes GROUP_VISIT."""
 may_push = Guard(Door.PYPI, _may_push)
 """Publishers to the project in the URL; notes VISIT."""
 

@@ -6,8 +6,7 @@ from services.api.lifecycle import Lifecycle
 from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.settings import Settings
-from shared.usecases.admission import Visit
-from shared.usecases.tenant_admission import GroupVisit
+from shared.usecases.visits import GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)

@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from services.api.credentials import read_credentials
-from services.api.guards import Guard, project_ref, scopes_of
+from services.api.guards import Guard, group_ref, project_ref, scopes_of
 from services.api.keys import GROUP_VISIT, PRINCIPAL, USE_CASES, VISIT
 from shared.credentials import Door
 from shared.models import Principal
-from shared.usecases.tenant_admission import GroupRef, TenantAdmission, parse_group_ref
+from shared.usecases.tenant_admission import TenantAdmission
 
 
 async def _anybody(request: web.Request) -> None:
@@ -15,16 +15,16 @@ async def _anybody(request: web.Request) -> None:
 
 
 async def _may_see_group(request: web.Request) -> None:
-    request[GROUP_VISIT] = await _admission(request).to_group(_group(request), await _principal(request))
+    request[GROUP_VISIT] = await _admission(request).to_group(group_ref(request), await _principal(request))
 
 
 async def _signed_in_to_group(request: web.Request) -> None:
-    request[GROUP_VISIT] = await _admission(request).to_group(_group(request), await _signed_in(request))
+    request[GROUP_VISIT] = await _admission(request).to_group(group_ref(request), await _signed_in(request))
 
 
 async def _may_administer_group(request: web.Request) -> None:
     caller = await _signed_in(request)
-    request[GROUP_VISIT] = await _admission(request).to_administer_group(_group(request), caller)
+    request[GROUP_VISIT] = await _admission(request).to_administer_group(group_ref(request), caller)
 
 
 async def _may_see_project(request: web.Request) -> None:
@@ -80,7 +80,3 @@ async def _signed_in(request: web.Request) -> Principal:
 
 def _admission(request: web.Request) -> TenantAdmission:
     return request.app[USE_CASES].tenant_admission
-
-
-def _group(request: web.Request) -> GroupRef | None:
-    return parse_group_ref(request.match_info["group"])

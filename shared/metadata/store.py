@@ -13,6 +13,7 @@ from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
+from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
@@ -41,6 +42,7 @@ class SqlReading:
         self.tenant_lists = SqlTenantLists(transaction)
         self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
+        self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
@@ -60,6 +62,7 @@ class SqlWriting:
         self.tenant_changes = SqlTenantChanges(transaction)
         self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
+        self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)

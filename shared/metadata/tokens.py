@@ -1,5 +1,6 @@
 """Access tokens in SQL."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,20 @@ from shared.errors import RecordInvalid
 from shared.metadata.access_tables import access_tokens
 from shared.metadata.paging import holds, read_page
 from shared.metadata.rows import columns_of
+from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.metadata.transaction import Transaction
-from shared.models import AccessToken, CounterScope, TokenId, TokenKind, UserId
+from shared.models import (
+    AccessToken,
+    CounterScope,
+    Namespace,
+    Pipeline,
+    Project,
+    TokenId,
+    TokenKind,
+    UserId,
+)
 from shared.pages import Page, PageRequest
-from shared.ports.token_rows import TokenFilter, TokenOrder
+from shared.ports.token_rows import TokenFilter, TokenOrder, TokenSource
 
 _COLUMNS = columns_of(access_tokens, AccessToken)
 _ORDERS: dict[TokenOrder, ColumnElement[Any]] = {
@@ -64,61 +75,92 @@ class SqlTokenReads:
 class SqlTokenWrites(SqlTokenReads):
     """Implements TokenWrites."""
 
-    async def add(
+    async def add_personal(
         self,
+        user_id: UserId,
         *,
-        kind: TokenKind,
         digest: str,
         name: str,
-        user_id: UserId | None,
+        description: str | None = None,
         scopes: tuple[str, ...],
         expires_at: datetime | None,
-        description: str | None = None,
     ) -> AccessToken:
+        return await self._add(
+            kind=TokenKind.PERSONAL,
+            digest=digest,
+            name=name,
+            description=description,
+            user_id=user_id,
+            scopes=list(scopes),
+            expires_at=expires_at,
+        )
+
+    async def add_deploy(
+        self,
+        source: TokenSource,
+        *,
+        digest: str,
+        name: str,
+        username: str | None,
+        scopes: tuple[str, ...],
+        expires_at: datetime | None,
+        creator_id: UserId,
+    ) -> AccessToken:
+        token = await self._add(
+            kind=TokenKind.DEPLOY,
+            digest=digest,
+            name=name,
+            username=username,
+            project_id=source.id if isinstance(source, Project) else None,
+            namespace_id=source.id if isinstance(source, Namespace) else None,
+            creator_id=creator_id,
+            scopes=list(scopes),
+            expires_at=expires_at,
+        )
+        if username is not None:
+            return token
+        called = f"gitlab+deploy-token-{token.id}"
+        await self._transaction.change(
+            update(access_tokens).where(access_tokens.c.id == token.id).values(username=called)
+        )
+        return replace(token, username=called)
+
+    async def add_job(
+        self, pipeline: Pipeline, *, digest: str, user_id: UserId, expires_at: datetime, creator_id: UserId
+    ) -> AccessToken:
+        return await self._add(
+            kind=TokenKind.JOB,
+            digest=digest,
+            name=f"pipeline {pipeline.number}",
+            user_id=user_id,
+            project_id=pipeline.project_id,
+            pipeline_id=pipeline.id,
+            creator_id=creator_id,
+            scopes=[],
+            expires_at=expires_at,
+        )
+
+    async def _add(self, **values: object) -> AccessToken:
         row = await self._transaction.row(
             self._transaction.insert(access_tokens)
-            .values(
-                kind=kind,
-                digest=digest,
-                name=name,
-                description=description,
-                user_id=user_id,
-                scopes=list(scopes),
-                expires_at=expires_at,
-                created_at=self._transaction.now(),
-            )
+            .values(created_at=self._transaction.now(), **values)
             .on_conflict_do_nothing(index_elements=["digest"])
             .returning(*_COLUMNS)
         )
         if row is None:
             raise _taken()
-        self._touch(user_id)
-        return _token(row)
+        token = _token(row)
+        await self._touch_source(token)
+        return token
 
     async def revoke(self, token_id: TokenId, *, at: datetime) -> bool:
-        row = await self._transaction.row(
-            update(access_tokens)
-            .where(access_tokens.c.id == token_id, access_tokens.c.revoked_at.is_(None))
-            .values(revoked_at=at)
-            .returning(access_tokens.c.user_id)
-        )
-        if row is None:
-            return False
-        self._touch(row.user_id)
-        return True
+        return await self._change(access_tokens.c.id == token_id, access_tokens.c.revoked_at.is_(None), revoked_at=at)
 
     async def replace_secret(self, token_id: TokenId, *, digest: str) -> None:
         holder = await self.by_digest(digest)
         if holder is not None and holder.id != token_id:
             raise _taken()
-        row = await self._transaction.row(
-            update(access_tokens)
-            .where(access_tokens.c.id == token_id)
-            .values(digest=digest, revoked_at=None)
-            .returning(access_tokens.c.user_id)
-        )
-        if row is not None:
-            self._touch(row.user_id)
+        await self._change(access_tokens.c.id == token_id, digest=digest, revoked_at=None)
 
     async def mark_used(self, token_id: TokenId, *, at: datetime) -> None:
         # Two requests may come here out of order; the later use stands.
@@ -127,9 +169,29 @@ class SqlTokenWrites(SqlTokenReads):
             update(access_tokens).where(access_tokens.c.id == token_id, is_later).values(last_used_at=at)
         )
 
-    def _touch(self, user_id: UserId | None) -> None:
-        if user_id is not None:
-            self._transaction.touch(CounterScope.USER, user_id)
+    async def _change(self, *conditions: ColumnElement[bool], **values: object) -> bool:
+        row = await self._transaction.row(
+            update(access_tokens).where(*conditions).values(**values).returning(*_COLUMNS)
+        )
+        if row is None:
+            return False
+        await self._touch_source(_token(row))
+        return True
+
+    async def _touch_source(self, token: AccessToken) -> None:
+        """Count the change for the user and the top-level namespace that the token has to do with."""
+        if token.user_id is not None:
+            self._transaction.touch(CounterScope.USER, token.user_id)
+        of_project = select(projects.c.namespace_id).where(projects.c.id == token.project_id).scalar_subquery()
+        source = of_project if token.namespace_id is None else token.namespace_id
+        top_level = (
+            select(namespace_ancestors.c.ancestor_id)
+            .where(namespace_ancestors.c.namespace_id == source)
+            .order_by(namespace_ancestors.c.distance.desc())
+            .limit(1)
+        )
+        for row in await self._transaction.rows(top_level):
+            self._transaction.touch(CounterScope.NAMESPACE, row.ancestor_id)
 
 
 def _conditions(wanted: TokenFilter, now: datetime) -> list[ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_rows import PackageReads, PackageWrites
@@ -40,6 +41,11 @@ class Reading(Protocol):
     @property
     def tokens(self) -> TokenReads:
         """Return the calls about access tokens."""
+        ...
+
+    @property
+    def job_tokens(self) -> JobTokenReads:
+        """Return the calls about CI jobs and where they are let in."""
         ...
 
     @property
@@ -88,6 +94,11 @@ class Writing(Protocol):
     @property
     def tokens(self) -> TokenWrites:
         """Return the calls about access tokens."""
+        ...
+
+    @property
+    def job_tokens(self) -> JobTokenWrites:
+        """Return the calls about CI jobs and where they are let in."""
         ...
 
     @property

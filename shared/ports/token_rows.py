@@ -5,8 +5,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.models import AccessToken, TokenId, TokenKind, UserId
+from shared.models import AccessToken, Namespace, Pipeline, Project, TokenId, UserId
 from shared.pages import Page, PageRequest
+
+TokenSource = Namespace | Project
+"""What has deploy tokens: a group or a project."""
 
 
 class TokenOrder(StrEnum):
@@ -75,18 +78,48 @@ class TokenReads(Protocol):
 class TokenWrites(TokenReads, Protocol):
     """Change access tokens."""
 
-    async def add(
+    async def add_personal(
         self,
+        user_id: UserId,
         *,
-        kind: TokenKind,
         digest: str,
         name: str,
-        user_id: UserId | None,
+        description: str | None = None,
         scopes: tuple[str, ...],
         expires_at: datetime | None,
-        description: str | None = None,
     ) -> AccessToken:
-        """Add a token of which only the digest is known here.
+        """Add a token with which the user signs in.
+
+        Raises:
+            RecordInvalid: a token of this digest exists.
+        """
+        ...
+
+    async def add_deploy(
+        self,
+        source: TokenSource,
+        *,
+        digest: str,
+        name: str,
+        username: str | None,
+        scopes: tuple[str, ...],
+        expires_at: datetime | None,
+        creator_id: UserId,
+    ) -> AccessToken:
+        """Add a deploy token of a project or group.
+
+        Args:
+            username: None: `gitlab+deploy-token-<id>`.
+
+        Raises:
+            RecordInvalid: a token of this digest exists.
+        """
+        ...
+
+    async def add_job(
+        self, pipeline: Pipeline, *, digest: str, user_id: UserId, expires_at: datetime, creator_id: UserId
+    ) -> AccessToken:
+        """Add the token of a job of this pipeline, which acts as the user.
 
         Raises:
             RecordInvalid: a token of this digest exists.

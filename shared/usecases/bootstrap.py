@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.models import ProjectId, RegistryAccess, TokenId, TokenKind, User, Visibility
+from shared.models import ProjectId, RegistryAccess, TokenId, User, Visibility
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
-from shared.usecases.admission import digest_of
+from shared.usecases.token_secrets import digest_of
 
 ROOT_USERNAME = "root"
 FIRST_PROJECT_PATH = "packages"
@@ -58,11 +58,10 @@ class Bootstrap:
     async def _set_token(self, rows: Writing, root: User, digest: str) -> None:
         tokens = await rows.tokens.of_user(root.id, name=_ROOT_TOKEN_NAME)
         if not tokens:
-            added = await rows.tokens.add(
-                kind=TokenKind.PERSONAL,
+            added = await rows.tokens.add_personal(
+                root.id,
                 digest=digest,
                 name=_ROOT_TOKEN_NAME,
-                user_id=root.id,
                 scopes=_ROOT_TOKEN_SCOPES,
                 expires_at=None,
             )

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from shared.errors import NotFound, Refused, Unauthenticated
-from shared.models import AccessToken, SignedIn, TokenId, TokenKind, UserId
+from shared.models import AccessToken, SignedIn, TokenId, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Reading, Writing
 from shared.ports.token_rows import TokenFilter
-from shared.usecases.admission import digest_of
-from shared.usecases.token_secrets import PERSONAL_PREFIX, IssuedToken, new_secret
+from shared.usecases.token_secrets import PERSONAL_PREFIX, IssuedToken, digest_of, new_secret
 
 _DEFAULT_LIFETIME = timedelta(days=365)
 _DEFAULT_LIFETIME_OF_ROTATED = timedelta(days=7)
@@ -54,12 +53,11 @@ class CreatePersonalToken:
         async with self.store.writing() as rows:
             if await rows.tenants.user(user_id) is None:
                 raise NotFound("User")
-            token = await rows.tokens.add(
-                kind=TokenKind.PERSONAL,
+            token = await rows.tokens.add_personal(
+                user_id,
                 digest=digest_of(secret),
                 name=new.name,
                 description=new.description,
-                user_id=user_id,
                 scopes=new.scopes,
                 expires_at=_start_of(new.expires_on or self.now().date() + _DEFAULT_LIFETIME),
             )
@@ -160,15 +158,16 @@ class RotatePersonalToken:
             old = await _reachable(rows, caller, token_id)
             if old.revoked_at is None and old.is_expired(now):
                 raise Refused("Token already expired")
+            if old.user_id is None:
+                raise NotFound
             # Of two who rotate it at once, one finds it revoked.
             if not await rows.tokens.revoke(old.id, at=now):
                 raise Refused("Token already revoked")
-            token = await rows.tokens.add(
-                kind=TokenKind.PERSONAL,
+            token = await rows.tokens.add_personal(
+                old.user_id,
                 digest=digest_of(secret),
                 name=old.name,
                 description=old.description,
-                user_id=old.user_id,
                 scopes=old.scopes,
                 expires_at=_start_of(expires_on or now.date() + _DEFAULT_LIFETIME_OF_ROTATED),
             )

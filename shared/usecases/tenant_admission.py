@@ -14,41 +14,11 @@ from shared.access import (
     may_read_project,
 )
 from shared.errors import Forbidden, NotFound
-from shared.models import AccessLevel, InstanceSettings, Namespace, NamespaceId, NamespaceKind, Principal, SignedIn
+from shared.models import InstanceSettings, Principal, SignedIn
 from shared.ports.metadata_store import MetadataStore, Reading
 from shared.ports.tenant_lists import Viewer
-from shared.usecases.admission import ProjectRef, Visit
-
-_LARGEST_ID = 2**63 - 1
-
-GroupRef = NamespaceId | str
-"""A group as a URL names it: by number, or by full path."""
-
-
-def parse_group_ref(text: str) -> GroupRef | None:
-    """Return what the `:id` of a URL refers to; None for what no group can ever be called.
-
-    Source: GitLab's find_group (lib/api/helpers.rb): digits are an id, anything else is a full path.
-    """
-    digits = text.removeprefix("-")
-    if digits.isascii() and digits.isdigit():
-        return NamespaceId(int(text)) if len(text) < 20 and 0 < int(text) <= _LARGEST_ID else None
-    if not text or len(text) > 4096 or "\0" in text:
-        return None
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class GroupVisit:
-    """Somebody who was let into a group.
-
-    Args:
-        level: the caller's highest level in it; NO_ACCESS where its visibility, or something below it, let them in.
-    """
-
-    principal: Principal
-    group: Namespace
-    level: AccessLevel
+from shared.usecases.standing import is_member_below, level_in_group, level_in_project
+from shared.usecases.visits import GroupRef, GroupVisit, ProjectRef, Visit, find_group, find_project
 
 
 def viewer_of(principal: Principal, now: datetime) -> Viewer:
@@ -85,7 +55,7 @@ class TenantAdmission:
             NotFound: "Group": there is none, or none for this caller.
         """
         async with self.store.reading() as rows:
-            visit = await self._group(rows, ref, principal) if ref is not None else None
+            visit = await self._group(rows, ref, principal)
         if visit is None:
             raise NotFound("Group")
         return visit
@@ -109,7 +79,7 @@ class TenantAdmission:
             NotFound: "Project": there is none, or none for this caller.
         """
         async with self.store.reading() as rows:
-            visit = await self._project(rows, ref, principal) if ref is not None else None
+            visit = await self._project(rows, ref, principal)
         if visit is None:
             raise NotFound("Project")
         return visit
@@ -138,28 +108,26 @@ class TenantAdmission:
             raise Forbidden
         return visit
 
-    async def _group(self, rows: Reading, ref: GroupRef, principal: Principal) -> GroupVisit | None:
-        find = rows.tenants.namespace_by_path(ref) if isinstance(ref, str) else rows.tenants.namespace(ref)
-        group = await find
-        if group is None or group.kind is not NamespaceKind.GROUP:
+    async def _group(self, rows: Reading, ref: GroupRef | None, principal: Principal) -> GroupVisit | None:
+        group = await find_group(rows, ref)
+        if group is None:
             return None
-        level, is_member_below = AccessLevel.NO_ACCESS, False
-        if isinstance(principal, SignedIn):
-            level = await rows.tenants.level_in_namespace(principal.user.id, group, now=self.now())
-            if not may_read_group(principal, group, level, is_member_below=False):
-                is_member_below = await rows.tenant_lists.is_member_below(group, principal.user.id, now=self.now())
-        if not may_read_group(principal, group, level, is_member_below=is_member_below):
-            return None
-        return GroupVisit(principal=principal, group=group, level=level)
+        now = self.now()
+        visit = GroupVisit(
+            principal=principal,
+            group=group,
+            level=await level_in_group(rows, principal, group, now=now),
+            is_member_below=await is_member_below(rows, principal, group, now=now),
+            settings=await rows.settings.read(self.defaults),
+        )
+        is_there = may_read_group(principal, group, visit.level, is_member_below=visit.is_member_below)
+        return visit if is_there else None
 
-    async def _project(self, rows: Reading, ref: ProjectRef, principal: Principal) -> Visit | None:
-        find = rows.tenants.project_by_path(ref) if isinstance(ref, str) else rows.tenants.project(ref)
-        project = await find
+    async def _project(self, rows: Reading, ref: ProjectRef | None, principal: Principal) -> Visit | None:
+        project = await find_project(rows, ref)
         if project is None:
             return None
-        level = AccessLevel.NO_ACCESS
-        if isinstance(principal, SignedIn):
-            level = await rows.tenants.level_in_project(principal.user.id, project, now=self.now())
+        level = await level_in_project(rows, principal, project, now=self.now())
         if not may_read_project(principal, project, level):
             return None
         settings = await rows.settings.read(self.defaults)

@@ -1,12 +1,15 @@
 """Make the secrets of tokens."""
 
+import hashlib
 import secrets
 from dataclasses import dataclass, field
 
 from shared.models import AccessToken
 
 PERSONAL_PREFIX = "glpat-"
-"""By it people and scanners recognise a personal token."""
+DEPLOY_PREFIX = "gldt-"
+JOB_PREFIX = "glcbt-"
+"""By their prefixes people and scanners recognise tokens, and know of which kind they are."""
 _RANDOM_BYTES = 24
 
 
@@ -16,6 +19,14 @@ class IssuedToken:
 
     token: AccessToken
     secret: str = field(repr=False)
+
+
+def digest_of(secret: str) -> str:
+    """Return the SHA-256 under which a secret is stored.
+
+    One round suffices: the secrets are random and long, so there is nothing to guess.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def new_secret(prefix: str) -> str:

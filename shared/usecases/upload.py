@@ -24,12 +24,18 @@ from shared.errors import (
 )
 from shared.models import (
     INSTALLABLE,
+    Anonymous,
     BlobKey,
+    DeployToken,
+    Job,
+    Known,
     PackageFile,
     PackageFileId,
     PackageFileStatus,
     SignedIn,
     UploadChecks,
+    actor_of,
+    user_of,
 )
 from shared.names import (
     base_name,
@@ -44,9 +50,10 @@ from shared.ports.blob_store import BlobReceipt, BlobStore, BlobWriter
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.package_rows import NewPackage, NewPackageFile
-from shared.usecases.admission import Visit
+from shared.usecases.visits import Visit
 
 _LOOK_AGAIN_SECONDS = 1.0
+_KINDS = {SignedIn: "user", DeployToken: "deploy_token", Job: "job"}
 
 
 class UploadOutcome(Enum):
@@ -185,8 +192,9 @@ class UploadPackageFile:
     ) -> _Admitted:
         """Add the row, or find the equal one that is published or being processed."""
         uploader = visit.principal
-        if not isinstance(uploader, SignedIn):
+        if isinstance(uploader, Anonymous):
             raise TypeError("an upload has an uploader")
+        user = user_of(uploader)
         async with self.store.writing() as rows:
             if await rows.tenants.project(visit.project.id) is None:
                 raise NotFound  # It was deleted while the bytes arrived.
@@ -197,7 +205,7 @@ class UploadPackageFile:
                     normalized_name=normalize_name(form.name),
                     version=form.version,
                     canonical_version=canonical_version(form.version),
-                    creator_id=uploader.user.id,
+                    creator_id=user.id if user else None,
                 )
             )
             failed: list[PackageFileId] = []
@@ -222,8 +230,8 @@ class UploadPackageFile:
                     sha256=receipt.sha256,
                     requires_python=form.requires_python,
                     form=form.fields,
-                    uploader_kind="user",
-                    uploader_id=uploader.user.id,
+                    uploader_kind=_KINDS[type(uploader)],
+                    uploader_id=uploader.user.id if isinstance(uploader, SignedIn) else uploader.token_id,
                     token_id=uploader.token_id,
                 )
             )
@@ -276,11 +284,11 @@ class UploadPackageFile:
             if package is not None and package.status not in INSTALLABLE:
                 await rows.packages.remove_package_if_empty(package.id)
 
-    async def _audit(self, rows: Writing, uploader: SignedIn, file: PackageFile) -> None:
+    async def _audit(self, rows: Writing, uploader: Known, file: PackageFile) -> None:
         await rows.audit(
             AuditEvent(
                 action="package_file.uploaded",
-                actor=f"user:{uploader.user.id}",
+                actor=actor_of(uploader),
                 target=f"package_file:{file.id}",
                 project_id=file.project_id,
                 token_id=uploader.token_id,

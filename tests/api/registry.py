@@ -24,10 +24,10 @@ from services.api.server import listening
 from services.worker.inspection import DistributionInspector
 from services.worker.worker import create_worker
 from shared.backends import Backends, open_backends
-from shared.models import AccessLevel, Project, ProjectId, RegistryAccess, TokenKind, User, Visibility
+from shared.models import AccessLevel, Project, ProjectId, RegistryAccess, User, Visibility
 from shared.settings import Settings
-from shared.usecases.admission import digest_of
 from shared.usecases.bootstrap import Bootstrap
+from shared.usecases.token_secrets import digest_of
 
 ROOT_TOKEN = "glpat-a-token-of-the-tests"
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -142,11 +142,10 @@ class Registry:
     ) -> None:
         """Give the user one more token."""
         async with self.backends.store.writing() as rows:
-            token = await rows.tokens.add(
-                kind=TokenKind.PERSONAL,
+            token = await rows.tokens.add_personal(
+                user.id,
                 digest=digest_of(secret),
                 name=secret,
-                user_id=user.id,
                 scopes=scopes,
                 expires_at=expires_at,
             )

@@ -13,10 +13,11 @@ from shared.backends import Backends, migrate_database, open_backends
 from shared.credentials import BasicPair, Credentials
 from shared.models import InstanceSettings, PackageFile, UploadChecks
 from shared.settings import Settings, read_settings
-from shared.usecases.admission import Admission, Visit
+from shared.usecases.admission import Admission
 from shared.usecases.bootstrap import Bootstrap
 from shared.usecases.process import ProcessPackageFile
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
+from shared.usecases.visits import Visit
 from tests.redis_server import RedisServer, redis_server
 
 __all__ = ["redis_server"]

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 from services.api.keys import HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
 from services.api.routes import endpoint_of
-from shared.models import SignedIn
+from shared.models import Known, actor_of
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
             "bytes": sent_bytes,
             "received_bytes": request.content.total_bytes,
             "seconds": round(clock() - began_at, 6),
-            "principal": f"user:{principal.user.id}" if isinstance(principal, SignedIn) else None,
+            "principal": actor_of(principal) if isinstance(principal, Known) else None,
         }
         if status is None:
             # The client went away, or something broke while the answer was being sent.

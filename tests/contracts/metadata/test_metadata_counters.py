@@ -16,7 +16,6 @@ from shared.models import (
     PackageFile,
     PackageFileStatus,
     PackageStatus,
-    TokenKind,
     User,
 )
 from tests.contracts.metadata.sample_rows import (
@@ -165,9 +164,7 @@ async def test_personal_tokens_count_for_their_user_and_their_use_for_nobody(sto
 
 
 async def add_token(rows: SqlWriting, user: User, digest: str) -> AccessToken:
-    return await rows.tokens.add(
-        kind=TokenKind.PERSONAL, digest=digest, name="laptop", user_id=user.id, scopes=("api",), expires_at=None
-    )
+    return await rows.tokens.add_personal(user.id, digest=digest, name="laptop", scopes=("api",), expires_at=None)
 
 
 async def test_counters_of_scopes_that_never_changed_are_zero(store: SqlMetadataStore) -> None:

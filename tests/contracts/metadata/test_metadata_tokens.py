@@ -6,11 +6,11 @@ import pytest
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore
-from shared.models import AccessToken, TokenId, TokenKind, UserId
+from shared.models import AccessToken, TokenId, UserId
 from shared.pages import PageRequest
 from shared.ports.metadata_store import Writing
 from shared.ports.token_rows import TokenFilter, TokenOrder
-from tests.contracts.metadata.sample_rows import add_user
+from tests.contracts.metadata.sample_rows import add_group, add_user
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -25,15 +25,37 @@ async def add_token(
     description: str | None = None,
 ) -> AccessToken:
     user = await rows.tenants.user_by_username("ada") or await add_user(rows, "ada")
-    return await rows.tokens.add(
-        kind=TokenKind.PERSONAL,
+    return await rows.tokens.add_personal(
+        user.id,
         digest=digest,
         name=name,
-        user_id=user.id,
         scopes=("read_api", "api"),
         expires_at=expires_at,
         description=description,
     )
+
+
+async def add_deploy_token(rows: Writing, digest: str = "d" * 64, *, username: str | None = None) -> AccessToken:
+    creator = await rows.tenants.user_by_username("ada") or await add_user(rows, "ada")
+    source = await rows.tenants.namespace_by_path("team") or await add_group(rows, "team")
+    return await rows.tokens.add_deploy(
+        source,
+        digest=digest,
+        name="good deploy",
+        username=username,
+        scopes=("read_package_registry",),
+        expires_at=None,
+        creator_id=creator.id,
+    )
+
+
+async def test_a_deploy_token_without_a_username_is_called_by_its_id(store: SqlMetadataStore) -> None:
+    async with store.writing() as rows:
+        unnamed, named = await add_deploy_token(rows, "u"), await add_deploy_token(rows, "n", username="ci")
+    async with store.reading() as rows:
+        assert await rows.tokens.by_digest("u") == unnamed
+        assert await rows.tokens.by_digest("n") == named
+    assert (unnamed.username, named.username) == (f"gitlab+deploy-token-{unnamed.id}", "ci")
 
 
 async def test_a_token_is_found_by_its_digest_alone(store: SqlMetadataStore) -> None:
@@ -148,9 +170,7 @@ async def test_personal_tokens_are_filtered_and_sorted(
         async with store.writing() as rows:
             added[name] = await add_token(rows, str(number), name=name, expires_at=expires_at)
     async with store.writing() as rows:
-        await rows.tokens.add(
-            kind=TokenKind.DEPLOY, digest="d", name="good deploy", user_id=None, scopes=(), expires_at=None
-        )
+        await add_deploy_token(rows)
         await rows.tokens.revoke(added["Revoked"].id, at=NOW)
         await rows.tokens.mark_used(added["good"].id, at=NOW)
         await rows.tokens.mark_used(added["expired"].id, at=NOW - DAY)
@@ -163,9 +183,7 @@ async def test_personal_tokens_are_filtered_and_sorted(
 async def test_a_personal_token_is_found_by_its_id_and_no_other_kind_is(store: SqlMetadataStore) -> None:
     async with store.writing() as rows:
         token = await add_token(rows, description="of the train")
-        deploy = await rows.tokens.add(
-            kind=TokenKind.DEPLOY, digest="d", name="deploy", user_id=None, scopes=(), expires_at=None
-        )
+        deploy = await add_deploy_token(rows)
     async with store.reading() as rows:
         assert await rows.tokens.personal(token.id) == token
         assert token.description == "of the train"
