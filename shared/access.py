@@ -232,3 +232,42 @@ def _is_open_to(principal: Principal, visibility: Visibility) -> bool:
             return is_insider(principal)
         case Visibility.PRIVATE:
             return False
+
+
+def may_destroy_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
+    """Say whether the caller may delete packages and set their status."""
+    if project.registry_access is RegistryAccess.DISABLED:
+        return False
+    return is_admin(principal) or level >= AccessLevel.MAINTAINER
+
+
+def require_packages(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
+    """Let the caller read packages through the Packages API, or say why not.
+
+    Raises:
+        NotFound: "Project": to this caller the project does not exist, even where its registry is open to everybody.
+        Forbidden: the caller may see the project, but not its packages; or is a job, which is told so in any case.
+
+    Source: contract, Packages 7, column R.
+    """
+    if not may_read_project(principal, project, level):
+        if isinstance(principal, Job):
+            way = f"from {principal.project.path} to {project.path}"
+            raise Forbidden(f"Authentication by CI/CD job token not allowed {way}.")
+        raise NotFound("Project")
+    if not may_read_packages(principal, project, level, rules):
+        raise Forbidden
+
+
+def require_destroy(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
+    """Let the caller delete packages and set their status, or say why not.
+
+    Raises:
+        NotFound: as `require_packages`.
+        Forbidden: the caller may see the project, but not delete its packages; nobody in particular is told so too.
+
+    Source: contract, Packages 7, column D.
+    """
+    require_packages(principal, project, level, rules)
+    if not may_destroy_packages(principal, project, level):
+        raise Forbidden

@@ -30,10 +30,11 @@ def create_app(settings: Settings) -> web.Application:
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
-        app[USE_CASES] = make_use_cases(app[SETTINGS], backends)
+        app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends)
         app[VERSION] = await asyncio.to_thread(_installed_version)
         app[LIFECYCLE] = Lifecycle()
-        yield
+        async with use_cases.note_download.writing():
+            yield
 
 
 def _installed_version() -> str:

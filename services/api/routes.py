@@ -32,6 +32,7 @@ from services.api.handlers import (
     instance,
     members,
     namespaces,
+    package_changes,
     personal_tokens,
     projects,
     settings,
@@ -40,6 +41,7 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.package_write_guards import may_change_packages, may_fetch_package_files
 from services.api.tenant_guards import (
     anybody,
     may_administer_group,
@@ -56,6 +58,8 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
+PACKAGE = f"{PROJECT}/packages/{{package_id}}"
+PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,10 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_fetch_package_files, download.file_by_id),
+    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("PUT",), PACKAGE, may_change_packages, package_changes.change_package),
+    Endpoint(("DELETE",), PACKAGE, may_change_packages, package_changes.delete_package),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),

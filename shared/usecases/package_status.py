@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from shared.errors import Refused
 from shared.models import INSTALLABLE, Package, PackageId, PackageStatus
 from shared.ports.metadata_store import MetadataStore
-from shared.usecases.admission import Visit
 from shared.usecases.package_audit import visitor_event
 from shared.usecases.package_lookup import lock_package
+from shared.usecases.visits import Visit
 
 _CHANGED_FROM = INSTALLABLE
 _ASKED_FOR = INSTALLABLE | {PackageStatus.ERROR}

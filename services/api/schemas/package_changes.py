@@ -1,0 +1,35 @@
+"""Changes of packages as they come in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from services.api.schemas.grape import MISSING, NO_VALID_VALUE, GrapeSchema
+from shared.models import INSTALLABLE, PackageStatus
+
+
+class _SettableStatus(fields.Field[PackageStatus]):
+    def __init__(self) -> None:
+        super().__init__(required=True, error_messages={"required": MISSING, "null": MISSING})
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> PackageStatus:
+        if not isinstance(value, str) or value not in tuple(INSTALLABLE):
+            raise ValidationError(NO_VALID_VALUE)
+        return PackageStatus(value)
+
+
+class _PackageChangeSchema(GrapeSchema):
+    status = _SettableStatus()
+
+
+def read_package_status(parameters: Mapping[str, Any]) -> PackageStatus:
+    """Return the status that a package shall have.
+
+    Raises:
+        InvalidParameters: none is named, or not one that can be set.
+    """
+    status: PackageStatus = _PackageChangeSchema().read(parameters)["status"]
+    return status
