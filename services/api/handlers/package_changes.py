@@ -3,13 +3,14 @@
 from aiohttp import web
 
 from services.api.conditions import unmodified_since
+from services.api.endpoint import described
 from services.api.handlers.paths import record_ids
 from services.api.keys import USE_CASES, VISIT
 from services.api.origin import external_url
 from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
-from services.api.schemas.package_changes import read_package_status
+from services.api.schemas.package_changes import PackageChangeSchema, read_package_status
 from services.api.schemas.packages import dump_package
 from shared.models import PackageFileId, PackageId
 
@@ -35,6 +36,7 @@ async def delete_file(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
+@described(takes=PackageChangeSchema)
 async def change_package(request: web.Request) -> web.StreamResponse:
     """Set the status of a package: Larder's own, because nothing else in this API could."""
     (package_id,) = record_ids(request, "package_id")

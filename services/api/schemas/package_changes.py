@@ -5,13 +5,17 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from services.api.schemas.grape import MISSING, NO_VALID_VALUE, GrapeSchema
+from services.api.schemas.grape import MISSING, NO_VALID_VALUE, GrapeSchema, JsonSchema
 from shared.models import INSTALLABLE, PackageStatus
 
 
 class _SettableStatus(fields.Field[PackageStatus]):
     def __init__(self) -> None:
         super().__init__(required=True, error_messages={"required": MISSING, "null": MISSING})
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "enum": sorted(INSTALLABLE)}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -21,7 +25,9 @@ class _SettableStatus(fields.Field[PackageStatus]):
         return PackageStatus(value)
 
 
-class _PackageChangeSchema(GrapeSchema):
+class PackageChangeSchema(GrapeSchema):
+    """What to change of a package."""
+
     status = _SettableStatus()
 
 
@@ -31,5 +37,5 @@ def read_package_status(parameters: Mapping[str, Any]) -> PackageStatus:
     Raises:
         InvalidParameters: none is named, or not one that can be set.
     """
-    status: PackageStatus = _PackageChangeSchema().read(parameters)["status"]
+    status: PackageStatus = PackageChangeSchema().read(parameters)["status"]
     return status
