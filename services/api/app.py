@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
-from services.api.keys import DESCRIPTION, LIFECYCLE, SETTINGS, USE_CASES, VERSION
+from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, SETTINGS, USE_CASES, VERSION
 from services.api.lifecycle import Lifecycle
 from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> web.Application:
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends)
+        app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[VERSION] = await asyncio.to_thread(_installed_version)
         app[DESCRIPTION] = await asyncio.to_thread(_description, app[VERSION])
         app[LIFECYCLE] = Lifecycle()
