@@ -241,33 +241,33 @@ def may_destroy_packages(principal: Principal, project: Project, level: AccessLe
     return is_admin(principal) or level >= AccessLevel.MAINTAINER
 
 
-def require_packages(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
+def may_read_packages_api(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
+    """Say whether the caller may read the project's packages through the Packages API.
+
+    That a registry is open to everybody opens only what installers ask for, and a deploy token opens nothing here.
+
+    Source: contract, Packages 1.4 and 7.
+    """
+    if project.registry_access is RegistryAccess.DISABLED:
+        return False
+    if is_admin(principal) or _is_open_to(principal, project.visibility):
+        return True
+    return level >= rules.lowest_level
+
+
+def require_packages_api_read(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
     """Let the caller read packages through the Packages API, or say why not.
 
     Raises:
-        NotFound: "Project": to this caller the project does not exist, even where its registry is open to everybody.
+        NotFound: "Project": to this caller the project does not exist.
         Forbidden: the caller may see the project, but not its packages; or is a job, which is told so in any case.
 
-    Source: contract, Packages 7, column R.
+    Source: contract, Packages 7, column R; handle_job_token_failure! in lib/api/helpers.rb.
     """
     if not may_read_project(principal, project, level):
         if isinstance(principal, Job):
             way = f"from {principal.project.path} to {project.path}"
             raise Forbidden(f"Authentication by CI/CD job token not allowed {way}.")
         raise NotFound("Project")
-    if not may_read_packages(principal, project, level, rules):
-        raise Forbidden
-
-
-def require_destroy(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
-    """Let the caller delete packages and set their status, or say why not.
-
-    Raises:
-        NotFound: as `require_packages`.
-        Forbidden: the caller may see the project, but not delete its packages; nobody in particular is told so too.
-
-    Source: contract, Packages 7, column D.
-    """
-    require_packages(principal, project, level, rules)
-    if not may_destroy_packages(principal, project, level):
+    if not may_read_packages_api(principal, project, level, rules):
         raise Forbidden

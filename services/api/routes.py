@@ -31,6 +31,7 @@ from services.api.handlers import (
     members,
     namespaces,
     package_changes,
+    packages,
     personal_tokens,
     projects,
     settings,
@@ -39,7 +40,8 @@ from services.api.handlers import (
     user,
     users,
 )
-from services.api.package_write_guards import may_change_packages, may_fetch_package_files
+from services.api.package_guards import may_read_packages_of_project
+from services.api.package_write_guards import may_change_packages
 from services.api.tenant_guards import (
     anybody,
     may_administer_group,
@@ -65,10 +67,15 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
-    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_fetch_package_files, download.file_by_id),
-    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
+    Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
     Endpoint(("PUT",), PACKAGE, may_change_packages, package_changes.change_package),
     Endpoint(("DELETE",), PACKAGE, may_change_packages, package_changes.delete_package),
+    Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
+    Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_read_packages_of_project, download.file_by_id),
+    Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),

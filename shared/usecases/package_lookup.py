@@ -5,9 +5,7 @@ from datetime import datetime
 from shared.errors import PreconditionFailed, RecordNotFound
 from shared.models import Package, PackageId, PackageStatus, ProjectId
 from shared.ports.metadata_store import Reading, Writing
-
-DISPLAYABLE = frozenset({PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED})
-"""Statuses of packages that are there for who asks by id; hidden ones are only for installers."""
+from shared.usecases.package_lists import DISPLAYABLE
 
 
 async def find_package(

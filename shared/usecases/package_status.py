@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.errors import Refused
 from shared.models import INSTALLABLE, Package, PackageId, PackageStatus
 from shared.ports.metadata_store import MetadataStore
+from shared.ports.package_lists import ListedPackage
 from shared.usecases.package_audit import visitor_event
 from shared.usecases.package_lookup import lock_package
 from shared.usecases.visits import Visit
@@ -19,8 +20,8 @@ class ChangePackageStatus:
 
     store: MetadataStore
 
-    async def __call__(self, visit: Visit, package_id: PackageId, *, status: PackageStatus) -> Package:
-        """Return the package as it is now.
+    async def __call__(self, visit: Visit, package_id: PackageId, *, status: PackageStatus) -> ListedPackage:
+        """Return the package as it is now, and as lists show it.
 
         Args:
             status: one of the three.
@@ -31,6 +32,12 @@ class ChangePackageStatus:
 
         Idempotent: by package and status.
         """
+        package = await self._change(visit, package_id, status)
+        async with self.store.reading() as rows:
+            pipeline = await rows.package_lists.latest_pipeline(package_id)
+        return ListedPackage(package, visit.project, pipeline)
+
+    async def _change(self, visit: Visit, package_id: PackageId, status: PackageStatus) -> Package:
         async with self.store.writing() as rows:
             package = await lock_package(rows, visit.project.id, package_id, statuses=_ASKED_FOR)
             if package.status is status:

@@ -11,7 +11,7 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.schemas.package_changes import PackageChangeSchema, read_package_status
-from services.api.schemas.packages import dump_package
+from services.api.schemas.packages import PackageSchema, dump_listed_package
 from shared.models import PackageFileId, PackageId
 
 
@@ -36,12 +36,11 @@ async def delete_file(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
-@described(takes=PackageChangeSchema)
+@described(takes=PackageChangeSchema, gives=PackageSchema)
 async def change_package(request: web.Request) -> web.StreamResponse:
     """Set the status of a package: Larder's own, because nothing else in this API could."""
     (package_id,) = record_ids(request, "package_id")
     status = read_package_status(await read_parameters(request))
-    visit = request[VISIT]
-    package = await request.app[USE_CASES].change_package_status(visit, PackageId(package_id), status=status)
-    links = Links(external_url(request))
-    return json_response(dump_package(package, visit.project, links=links, may_destroy=True))
+    visit, links = request[VISIT], Links(external_url(request))
+    changed = await request.app[USE_CASES].change_package_status(visit, PackageId(package_id), status=status)
+    return json_response(dump_listed_package(changed, links=links, destroyable={visit.project.id}))
