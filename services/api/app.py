@@ -1,8 +1,10 @@
 """The web application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from aiohttp import web
 
@@ -12,7 +14,6 @@ from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
 from services.api.middleware.request_log import finish_head, log_request
 from services.api.openapi import describe_api
-from services.api.presenters.json_response import to_json
 from services.api.protocol import HANDLER_ARGS
 from services.api.routes import ENDPOINTS, add_routes
 from services.api.use_cases import make_use_cases
@@ -35,14 +36,12 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[VERSION] = await asyncio.to_thread(_installed_version)
-        app[DESCRIPTION] = await asyncio.to_thread(_description, app[VERSION])
+        # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
+        describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
+        app[DESCRIPTION] = describe
         app[LIFECYCLE] = Lifecycle()
         async with use_cases.note_download.writing():
             yield
-
-
-def _description(version: str) -> bytes:
-    return to_json(describe_api(ENDPOINTS, version=version)).encode()
 
 
 def _installed_version() -> str:

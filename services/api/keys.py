@@ -1,5 +1,8 @@
 """What hangs on the application and on a request, and under which key."""
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
@@ -15,8 +18,8 @@ FAILED_ATTEMPTS: web.AppKey[FailedAttempts] = web.AppKey("failed_attempts")
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
-DESCRIPTION = web.AppKey("description", bytes)
-"""The OpenAPI document of the whole URL table."""
+DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
+"""Gives the OpenAPI document of the whole URL table."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.errors": _CORE,
     "shared.pages": _CORE,
     "shared.access": _CORE,
+    "shared.attestations": _CORE,
     "shared.blob_keys": _CORE,
     "shared.credentials": _CORE,
     "shared.distributions": _WORDS | {"packaging"},
