@@ -3,7 +3,8 @@
 To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
 a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
 `{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter+}` is all
-the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
+the rest, and `{parameter*}` all or nothing; before other segments, `{parameter+}` is some of them, outside the API.
+Rows that are asked for most stand first.
 """
 
 from aiohttp import hdrs, web
@@ -31,6 +32,7 @@ from services.api.handlers import (
     members,
     namespaces,
     package_changes,
+    package_page,
     packages,
     personal_tokens,
     projects,
@@ -41,7 +43,7 @@ from services.api.handlers import (
     users,
 )
 from services.api.package_guards import may_read_packages_of_project
-from services.api.package_write_guards import may_change_packages
+from services.api.package_write_guards import may_change_packages, may_look_at_packages
 from services.api.tenant_guards import (
     anybody,
     may_administer_group,
@@ -129,6 +131,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("GET",), "/{project+}/-/packages/{package_id}", may_look_at_packages, package_page.show, is_page=True),
     Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )
 
@@ -155,7 +158,9 @@ def _patterns(path: str) -> tuple[str, ...]:
     """Return the patterns, as the router writes them, of a path with and without a slash at its end."""
     if path.endswith(("+}", "*}")):
         return (path.replace("+}", ":(?s:.+)}").replace("*}", ":(?s:.*)}"),)
-    return path, f"{path}/"
+    # What is wrong below the API is told as the API tells it.
+    spelt = path.replace("+}", ":(?!api/)(?s:.+)}")
+    return spelt, f"{spelt}/"
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from shared.usecases.namespaces import ListNamespaces, ShowNamespace
 from shared.usecases.note_downloads import NoteDownloads
 from shared.usecases.package_admission import PackageAdmission
 from shared.usecases.package_lists import ListFilesOfPackage, ListPackagePipelines, ListPackages, ShowPackage
+from shared.usecases.package_page import DescribePackage
 from shared.usecases.package_status import ChangePackageStatus
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
@@ -47,6 +48,7 @@ class UseCases:
     delete_package: DeletePackage
     delete_package_file: DeletePackageFile
     change_package_status: ChangePackageStatus
+    describe_package: DescribePackage
     create_group: CreateGroup
     create_project: CreateProject
     create_user: CreateUser
@@ -108,6 +110,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         delete_package=DeletePackage(store, queue),
         delete_package_file=DeletePackageFile(store, queue),
         change_package_status=ChangePackageStatus(store),
+        describe_package=DescribePackage(store, ShowPackage(store)),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
         create_user=CreateUser(store),

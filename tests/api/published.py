@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.blob_keys import new_blob_key
-from shared.models import Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
+from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
 from shared.names import canonical_version, normalize_name
 from shared.ports.package_rows import NewPackage, NewPackageFile
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of
@@ -26,12 +26,15 @@ async def publish(
     version: str = "1.0",
     file_name: str = "pkg-1.0.tar.gz",
     content: bytes = CONTENT,
+    metadata: bytes | None = None,
+    requires_python: str | None = None,
     is_judged: bool = True,
     status: PackageStatus | None = None,
 ) -> PackageFile:
     """Add a file with its blob, as the worker would have accepted it.
 
     Args:
+        metadata: the METADATA that was found in it.
         is_judged: otherwise it is in `processing`.
         status: what the package is put into at last.
     """
@@ -72,7 +75,10 @@ async def publish(
                     sha256=receipt.sha256,
                     blake2b_256=hashlib.blake2b(content, digest_size=32).hexdigest(),
                 )
-                assert await rows.packages.accept_file(file.id, attempt=1, digests=digests, metadata=None)
+                found = metadata and CoreMetadata(
+                    raw=metadata, name=name, version=version, requires_python=requires_python
+                )
+                assert await rows.packages.accept_file(file.id, attempt=1, digests=digests, metadata=found or None)
             match status:
                 case None:
                     pass
