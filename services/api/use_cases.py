@@ -25,6 +25,12 @@ from shared.usecases.personal_tokens import (
     RotatePersonalToken,
     ShowPersonalToken,
 )
+from shared.usecases.protection_rules import (
+    ChangeProtectionRule,
+    CreateProtectionRule,
+    DeleteProtectionRule,
+    ListProtectionRules,
+)
 from shared.usecases.readiness import CheckReadiness
 from shared.usecases.tenant_admission import TenantAdmission
 from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
@@ -81,6 +87,10 @@ class UseCases:
     show_package: ShowPackage
     list_package_pipelines: ListPackagePipelines
     list_files_of_package: ListFilesOfPackage
+    list_protection_rules: ListProtectionRules
+    create_protection_rule: CreateProtectionRule
+    change_protection_rule: ChangeProtectionRule
+    delete_protection_rule: DeleteProtectionRule
     check_readiness: CheckReadiness
 
 
@@ -143,5 +153,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_package=ShowPackage(store),
         list_package_pipelines=ListPackagePipelines(store),
         list_files_of_package=ListFilesOfPackage(store),
+        list_protection_rules=ListProtectionRules(store),
+        create_protection_rule=CreateProtectionRule(store),
+        change_protection_rule=ChangeProtectionRule(store),
+        delete_protection_rule=DeleteProtectionRule(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

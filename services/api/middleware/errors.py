@@ -106,6 +106,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
     problems.TooManyFailures: _too_many_failures,
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
+    errors.PackageDeleteProtected: lambda _: message(403, "Package is deletion protected."),
     errors.Conflict: lambda e: message(409, e.reason),
     errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),
     # what is asked for
@@ -133,6 +134,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.InvalidForm: lambda e: _problem(400, e.reason),
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),
     errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
+    errors.ProtectionRuleInvalid: lambda e: Answer(422, {"message": {"error": list(e.problems)}}),
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),
