@@ -12,8 +12,7 @@ from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.usecases.package_audit import visitor_event
-from shared.usecases.package_lists import DISPLAYABLE
-from shared.usecases.package_lookup import check_unmodified, lock_package
+from shared.usecases.package_lookup import DISPLAYABLE, check_unmodified, lock_package
 from shared.usecases.protection import require_unprotected_delete, require_unprotected_file_delete
 from shared.usecases.visits import Visit
 
