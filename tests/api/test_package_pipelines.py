@@ -141,7 +141,7 @@ async def test_bad_questions_for_pipelines_are_refused(bare_registry: Registry) 
         "A" * 4000,
     )
     for query, problem in (
-        *((f"per_page={size}", "per_page does not have a valid value") for size in (21, 0, -2, 100, "9" * 20)),
+        *((f"per_page={size}", "per_page does not have a valid value") for size in (21, 0, -2, 100, "9" * 18)),
         ("per_page=x", "per_page is invalid"),
         ("page=x", "page is invalid"),
         *((f"cursor={cursor}", "cursor is invalid") for cursor in tampered),
