@@ -30,6 +30,8 @@ from services.api.handlers import (
     groups,
     health,
     instance,
+    job_token_scope,
+    job_tokens,
     members,
     namespaces,
     personal_tokens,
@@ -56,6 +58,7 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
+JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,27 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.show_one_direct),
     Endpoint(("PUT",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.change),
     Endpoint(("DELETE",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.remove),
+    Endpoint(("POST",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.create),
+    Endpoint(("GET",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.show_all),
+    Endpoint(("DELETE",), f"{PROJECT}/job_tokens/{{token}}", signed_in, job_tokens.end),
+    Endpoint(("GET",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.show),
+    Endpoint(("PATCH",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.switch),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.show_projects),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.add_project),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/allowlist/{{target_project_id}}",
+        may_administer_project,
+        job_token_scope.remove_project,
+    ),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.show_groups),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.add_group),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/groups_allowlist/{{target_group_id}}",
+        may_administer_project,
+        job_token_scope.remove_group,
+    ),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
     Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
     Endpoint(("POST",), f"{API}/users", administrator, users.create),

@@ -161,9 +161,19 @@ def dump_standing(standing: ProjectStanding, principal: Principal, links: Links)
 
 
 def dump_identity(standing: ProjectStanding, links: Links) -> dict[str, Any]:
-    """Return what `simple=true` leaves of a project. Source: lib/api/entities/basic_project_details.rb."""
-    project = ProjectSchema(links).dump(standing.project)
-    return {name: project[name] for name in _IDENTITY}
+    """Return what `simple=true` leaves of a project."""
+    return dump_basic_project(standing.project, links)
+
+
+def dump_basic_project(project: Project, links: Links) -> dict[str, Any]:
+    """Return what identifies a project. Source: lib/api/entities/basic_project_details.rb."""
+    told = ProjectSchema(links).dump(project)
+    return {name: told[name] for name in _IDENTITY}
+
+
+def dump_basic_group(group: Namespace, links: Links) -> dict[str, Any]:
+    """Return what identifies a group. Source: lib/api/entities/basic_group_details.rb."""
+    return {"id": group.id, "web_url": links.namespace(group), "name": group.name}
 
 
 def dump_group(group: Namespace, links: Links) -> dict[str, Any]:
