@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import USE_CASES, VISIT
@@ -14,19 +15,31 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
-from services.api.schemas.job_token_scope import dump_scope, read_switch, read_target_group, read_target_project
-from services.api.schemas.out import dump_basic_group, dump_basic_project
+from services.api.schemas.job_token_scope import (
+    GroupLinkSchema,
+    ProjectLinkSchema,
+    ScopeSchema,
+    SwitchSchema,
+    TargetGroupSchema,
+    TargetProjectSchema,
+    read_switch,
+    read_target_group,
+    read_target_project,
+)
+from services.api.schemas.out import BasicGroupSchema, ProjectSchema, dump_basic_project
 from shared.models import NamespaceId, ProjectId
 from shared.pages import Page, PageRequest
 
 T = TypeVar("T")
 
 
+@described(gives=ScopeSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Tell whether the allow-list counts."""
-    return json_response(dump_scope(request[VISIT].project))
+    return json_response(ScopeSchema().dump(request[VISIT].project))
 
 
+@described(takes=SwitchSchema)
 async def switch(request: web.Request) -> web.StreamResponse:
     """Make the allow-list count, or not."""
     is_enabled = read_switch(await read_parameters(request))
@@ -34,13 +47,16 @@ async def switch(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
+@described(gives=ProjectSchema, is_paged=True)
 async def show_projects(request: web.Request) -> web.StreamResponse:
     """List the projects on the allow-list."""
     wanted = read_page_request(request)
     page = await request.app[USE_CASES].list_job_token_scope.projects(request[VISIT].project, wanted)
-    return _page(request, wanted, page, dump_basic_project)
+    links = Links(external_url(request))
+    return _page(request, wanted, page, lambda project: dump_basic_project(project, links))
 
 
+@described(takes=TargetProjectSchema, gives=ProjectLinkSchema)
 async def add_project(request: web.Request) -> web.StreamResponse:
     """Put a project on the allow-list."""
     project = request[VISIT].project
@@ -56,13 +72,15 @@ async def remove_project(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
+@described(gives=BasicGroupSchema, is_paged=True)
 async def show_groups(request: web.Request) -> web.StreamResponse:
     """List the groups on the allow-list."""
     wanted = read_page_request(request)
     page = await request.app[USE_CASES].list_job_token_scope.groups(request[VISIT].project, wanted)
-    return _page(request, wanted, page, dump_basic_group)
+    return _page(request, wanted, page, BasicGroupSchema(Links(external_url(request))).dump)
 
 
+@described(takes=TargetGroupSchema, gives=GroupLinkSchema)
 async def add_group(request: web.Request) -> web.StreamResponse:
     """Put a group on the allow-list."""
     project = request[VISIT].project
@@ -79,8 +97,6 @@ async def remove_group(request: web.Request) -> web.StreamResponse:
 
 
 def _page(
-    request: web.Request, wanted: PageRequest, page: Page[T], dump: Callable[[T, Links], dict[str, Any]]
+    request: web.Request, wanted: PageRequest, page: Page[T], present: Callable[[T], dict[str, Any]]
 ) -> web.Response:
-    links = Links(external_url(request))
-    known = {"id": request.match_info["project"]}
-    return page_response(request, wanted, page, lambda entry: dump(entry, links), parameters=known)
+    return page_response(request, wanted, page, present, parameters={"id": request.match_info["project"]})

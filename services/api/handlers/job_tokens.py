@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.guards import project_ref
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
@@ -12,10 +13,11 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
-from services.api.schemas.job_tokens import dump_issued_job_token, dump_job_token, read_new_job_token
+from services.api.schemas.job_tokens import JobTokenSchema, NewJobTokenSchema, dump_issued_job_token, read_new_job_token
 from shared.models import TokenId
 
 
+@described(takes=NewJobTokenSchema, gives=JobTokenSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Let a job begin, and tell its token this once."""
     new = read_new_job_token(await read_parameters(request))
@@ -23,12 +25,13 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(dump_issued_job_token(issued, Links(external_url(request))), status=201)
 
 
+@described(gives=JobTokenSchema, is_paged=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List the project's jobs that run."""
-    wanted, links = read_page_request(request), Links(external_url(request))
+    wanted = read_page_request(request)
     page = await request.app[USE_CASES].list_job_tokens(request[VISIT].project, wanted)
     known = {"id": request.match_info["project"]}
-    return page_response(request, wanted, page, lambda job: dump_job_token(job, links), parameters=known)
+    return page_response(request, wanted, page, JobTokenSchema(Links(external_url(request))).dump, parameters=known)
 
 
 async def end(request: web.Request) -> web.StreamResponse:

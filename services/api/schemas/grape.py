@@ -115,6 +115,15 @@ class Part(fields.Field[dict[str, Any]]):
         super().__init__()
         self.schema_of_part = schema
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        parts = self.schema_of_part().load_fields
+        return {
+            "type": "object",
+            "properties": {name: getattr(part, "json_schema", {}) for name, part in parts.items()},
+            "required": [name for name, part in parts.items() if part.required],
+        }
+
     def deserialize(
         self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> dict[str, Any]:

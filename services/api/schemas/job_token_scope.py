@@ -6,26 +6,50 @@ Source: lib/api/project_job_token_scope.rb, lib/api/entities/project_job_token_s
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import Schema, fields
+
 from services.api.schemas.grape import MISSING, GrapeSchema, Truth
 from services.api.schemas.list_fields import Number
-from shared.models import NamespaceId, Project, ProjectId
+from shared.models import NamespaceId, ProjectId
 
 
-class _SwitchSchema(GrapeSchema):
+class ScopeSchema(Schema):
+    """Whether a project's allow-list counts. What its own jobs may reach, others decide."""
+
+    inbound_enabled = fields.Boolean(attribute="job_token_scope_enabled")
+    outbound_enabled = fields.Constant(False)
+
+
+class ProjectLinkSchema(Schema):
+    """A project and another one whose jobs it lets in."""
+
+    source_project_id = fields.Integer()
+    target_project_id = fields.Integer()
+
+
+class GroupLinkSchema(Schema):
+    """A project and a group whose jobs it lets in."""
+
+    source_project_id = fields.Integer()
+    target_group_id = fields.Integer()
+
+
+class SwitchSchema(GrapeSchema):
+    """Whether the allow-list shall count."""
+
     enabled = Truth(required=True)
 
 
-class _TargetProjectSchema(GrapeSchema):
+class TargetProjectSchema(GrapeSchema):
+    """Whose jobs shall be let in."""
+
     target_project_id = Number(required=True, error_messages={"required": MISSING})
 
 
-class _TargetGroupSchema(GrapeSchema):
+class TargetGroupSchema(GrapeSchema):
+    """Below which group all jobs shall be let in."""
+
     target_group_id = Number(required=True, error_messages={"required": MISSING})
-
-
-def dump_scope(project: Project) -> dict[str, bool]:
-    """Return whether the project's allow-list counts. What its own jobs may reach, others decide."""
-    return {"inbound_enabled": project.job_token_scope_enabled, "outbound_enabled": False}
 
 
 def read_switch(parameters: Mapping[str, Any]) -> bool:
@@ -34,7 +58,7 @@ def read_switch(parameters: Mapping[str, Any]) -> bool:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    is_enabled: bool = _SwitchSchema().read(parameters)["enabled"]
+    is_enabled: bool = SwitchSchema().read(parameters)["enabled"]
     return is_enabled
 
 
@@ -44,7 +68,7 @@ def read_target_project(parameters: Mapping[str, Any]) -> ProjectId:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    return ProjectId(_TargetProjectSchema().read(parameters)["target_project_id"])
+    return ProjectId(TargetProjectSchema().read(parameters)["target_project_id"])
 
 
 def read_target_group(parameters: Mapping[str, Any]) -> NamespaceId:
@@ -53,4 +77,4 @@ def read_target_group(parameters: Mapping[str, Any]) -> NamespaceId:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    return NamespaceId(_TargetGroupSchema().read(parameters)["target_group_id"])
+    return NamespaceId(TargetGroupSchema().read(parameters)["target_group_id"])

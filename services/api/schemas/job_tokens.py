@@ -7,9 +7,9 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from services.api.presenters.links import Links
-from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, Id, Part, Text
+from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, Id, JsonSchema, Part, Text
 from services.api.schemas.list_fields import Number, number
-from services.api.schemas.out import instant
+from services.api.schemas.out import Instant, LinkedSchema
 from services.api.schemas.pipelines import PipelineSchema
 from shared.models import UserId
 from shared.ports.job_token_rows import JobToken, NewPipeline
@@ -24,6 +24,10 @@ _WEB_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
 class _PipelineNumber(Number):
     """A number that a CI system counts with, from 1."""
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": 1}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         found = number(value)
         if not 0 < found <= _LARGEST_ID:
@@ -34,6 +38,10 @@ class _PipelineNumber(Number):
 class _WebUrl(Text):
     """A link for people, who shall be able to follow it without danger."""
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "format": "uri", "maxLength": self.max_length}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         url = super()._deserialize(value, attr, data, **kwargs)
         if not _WEB_URL.fullmatch(url):
@@ -43,6 +51,15 @@ class _WebUrl(Text):
 
 class _Lifetime(fields.Field[int]):
     """How long a token is good, in seconds."""
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": _LONGEST_LIFETIME_SECONDS,
+            "default": _DEFAULT_LIFETIME_SECONDS,
+        }
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         seconds = number(value)
@@ -61,10 +78,24 @@ class _NewPipelineSchema(GrapeSchema):
     web_url = _WebUrl(max_length=2048)
 
 
-class _NewJobTokenSchema(GrapeSchema):
+class NewJobTokenSchema(GrapeSchema):
+    """A job that begins."""
+
     pipeline = Part(_NewPipelineSchema)
     expires_in = _Lifetime(load_default=_DEFAULT_LIFETIME_SECONDS)
     user_id = Id()
+
+
+class JobTokenSchema(LinkedSchema):
+    """The token of a job that runs."""
+
+    id = fields.Integer(attribute="token.id")
+    expires_at = Instant(attribute="token.expires_at")
+    user_id = fields.Integer(attribute="token.user_id")
+    pipeline = fields.Method("_pipeline")
+
+    def _pipeline(self, job: JobToken) -> dict[str, Any]:
+        return dict(PipelineSchema(self.links).dump(job.pipeline))
 
 
 def read_new_job_token(parameters: Mapping[str, Any]) -> NewJobToken:
@@ -73,7 +104,7 @@ def read_new_job_token(parameters: Mapping[str, Any]) -> NewJobToken:
     Raises:
         InvalidParameters: they describe none.
     """
-    found = _NewJobTokenSchema().read(parameters)
+    found = NewJobTokenSchema().read(parameters)
     pipeline = found["pipeline"]
     return NewJobToken(
         pipeline=NewPipeline(
@@ -90,17 +121,6 @@ def read_new_job_token(parameters: Mapping[str, Any]) -> NewJobToken:
     )
 
 
-def dump_job_token(job: JobToken, links: Links) -> dict[str, Any]:
-    """Return the token of a job, without its secret."""
-    token = job.token
-    return {
-        "id": token.id,
-        "expires_at": instant(token.expires_at) if token.expires_at else None,
-        "user_id": token.user_id,
-        "pipeline": PipelineSchema(links).dump(job.pipeline),
-    }
-
-
 def dump_issued_job_token(issued: IssuedJobToken, links: Links) -> dict[str, Any]:
     """Return a token that was just made, with its secret: no other answer has it."""
-    return {**dump_job_token(issued.job, links), "token": issued.secret}
+    return {**JobTokenSchema(links).dump(issued.job), "token": issued.secret}

@@ -40,6 +40,17 @@ class LinkedSchema(Schema):
         self.links = links
 
 
+class BasicGroupSchema(LinkedSchema):
+    """What identifies a group. Source: lib/api/entities/basic_group_details.rb."""
+
+    id = fields.Integer()
+    web_url = fields.Method("_web_url")
+    name = fields.String()
+
+    def _web_url(self, group: Namespace) -> str:
+        return self.links.namespace(group)
+
+
 class GroupSchema(LinkedSchema):
     """A group."""
 
@@ -169,11 +180,6 @@ def dump_basic_project(project: Project, links: Links) -> dict[str, Any]:
     """Return what identifies a project. Source: lib/api/entities/basic_project_details.rb."""
     told = ProjectSchema(links).dump(project)
     return {name: told[name] for name in _IDENTITY}
-
-
-def dump_basic_group(group: Namespace, links: Links) -> dict[str, Any]:
-    """Return what identifies a group. Source: lib/api/entities/basic_group_details.rb."""
-    return {"id": group.id, "web_url": links.namespace(group), "name": group.name}
 
 
 def dump_group(group: Namespace, links: Links) -> dict[str, Any]:
