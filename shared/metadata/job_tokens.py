@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, literal, or_, select, union_all, update
 
 from shared.metadata.access_tables import access_tokens, job_token_allowlist, pipelines
 from shared.metadata.paging import read_page
@@ -81,14 +81,13 @@ class SqlJobTokenReads:
         )
 
     async def allowed_projects(self, project: Project, page: PageRequest) -> Page[Project]:
-        is_allowed = projects.c.id.in_(
-            select(_entries.allowed_project_id).where(
-                _entries.project_id == project.id, _entries.allowed_project_id.is_not(None)
-            )
+        on_list = select(_entries.allowed_project_id).where(
+            _entries.project_id == project.id, _entries.allowed_project_id.is_not(None)
         )
+        itself = select(literal(project.id, projects.c.id.type))
         ids: Page[ProjectId] = await read_page(
             self._transaction,
-            select(projects.c.id).where(projects.c.doomed_at.is_(None), or_(projects.c.id == project.id, is_allowed)),
+            select(projects.c.id).where(projects.c.doomed_at.is_(None), projects.c.id.in_(union_all(on_list, itself))),
             [projects.c.id],
             page,
             lambda row: row.id,
