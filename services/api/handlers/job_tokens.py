@@ -13,25 +13,35 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
-from services.api.schemas.job_tokens import JobTokenSchema, NewJobTokenSchema, dump_issued_job_token, read_new_job_token
+from services.api.schemas.job_tokens import (
+    JobTokenSchema,
+    NewJobTokenSchema,
+    dump_issued_job_token,
+    dump_job_token,
+    read_new_job_token,
+)
 from shared.models import TokenId
 
 
 @described(takes=NewJobTokenSchema, gives=JobTokenSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Let a job begin, and tell its token this once."""
+    project, links = request[VISIT].project, Links(external_url(request))
     new = read_new_job_token(await read_parameters(request))
-    issued = await request.app[USE_CASES].create_job_token(caller(request), request[VISIT].project, new)
-    return json_response(dump_issued_job_token(issued, Links(external_url(request))), status=201)
+    issued = await request.app[USE_CASES].create_job_token(caller(request), project, new)
+    return json_response(dump_issued_job_token(issued, of=project, links=links), status=201)
 
 
 @described(gives=JobTokenSchema, is_paged=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List the project's jobs that run."""
+    project, links = request[VISIT].project, Links(external_url(request))
     wanted = read_page_request(request)
-    page = await request.app[USE_CASES].list_job_tokens(request[VISIT].project, wanted)
+    page = await request.app[USE_CASES].list_job_tokens(project, wanted)
     known = {"id": request.match_info["project"]}
-    return page_response(request, wanted, page, JobTokenSchema(Links(external_url(request))).dump, parameters=known)
+    return page_response(
+        request, wanted, page, lambda job: dump_job_token(job, of=project, links=links), parameters=known
+    )
 
 
 async def end(request: web.Request) -> web.StreamResponse:

@@ -10,8 +10,8 @@ from services.api.presenters.links import Links
 from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, Id, JsonSchema, Part, Text
 from services.api.schemas.list_fields import Number, number
 from services.api.schemas.out import Instant, LinkedSchema
-from services.api.schemas.pipelines import PipelineSchema
-from shared.models import UserId
+from services.api.schemas.pipelines import dump_pipeline
+from shared.models import Project, UserId
 from shared.ports.job_token_rows import JobToken, NewPipeline
 from shared.usecases.job_tokens import IssuedJobToken, NewJobToken
 
@@ -87,15 +87,11 @@ class NewJobTokenSchema(GrapeSchema):
 
 
 class JobTokenSchema(LinkedSchema):
-    """The token of a job that runs."""
+    """The token of a job that runs; its pipeline stands beside it."""
 
     id = fields.Integer(attribute="token.id")
     expires_at = Instant(attribute="token.expires_at")
     user_id = fields.Integer(attribute="token.user_id")
-    pipeline = fields.Method("_pipeline")
-
-    def _pipeline(self, job: JobToken) -> dict[str, Any]:
-        return dict(PipelineSchema(self.links).dump(job.pipeline))
 
 
 def read_new_job_token(parameters: Mapping[str, Any]) -> NewJobToken:
@@ -121,6 +117,11 @@ def read_new_job_token(parameters: Mapping[str, Any]) -> NewJobToken:
     )
 
 
-def dump_issued_job_token(issued: IssuedJobToken, links: Links) -> dict[str, Any]:
+def dump_job_token(job: JobToken, *, of: Project, links: Links) -> dict[str, Any]:
+    """Return the token of a job of this project, without its secret."""
+    return {**JobTokenSchema(links).dump(job), "pipeline": dump_pipeline(job.pipeline, of=of, links=links)}
+
+
+def dump_issued_job_token(issued: IssuedJobToken, *, of: Project, links: Links) -> dict[str, Any]:
     """Return a token that was just made, with its secret: no other answer has it."""
-    return {**JobTokenSchema(links).dump(issued.job), "token": issued.secret}
+    return {**dump_job_token(issued.job, of=of, links=links), "token": issued.secret}
