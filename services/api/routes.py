@@ -22,6 +22,7 @@ from services.api.guards import (
     with_own_token,
 )
 from services.api.handlers import (
+    deploy_tokens,
     description,
     download,
     fallback,
@@ -34,17 +35,25 @@ from services.api.handlers import (
     namespaces,
     personal_tokens,
     projects,
+    protection_rules,
     settings,
     simple,
     upload,
     user,
     users,
 )
+from services.api.protection_guards import (
+    may_change_rules,
+    may_create_rules,
+    may_delete_rules,
+    may_list_rules,
+)
 from services.api.tenant_guards import (
     anybody,
     may_administer_group,
     may_administer_project,
     may_delete_project,
+    may_read_deploy_tokens_of_group,
     may_see_group,
     may_see_project,
     signed_in_to_group,
@@ -55,8 +64,11 @@ API = "/api/v4"
 TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
+PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
+GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
+RULES = f"{PROJECT}/packages/protection/rules"
 
 
 ENDPOINTS = (
@@ -77,6 +89,10 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/projects", may_see_group, groups.show_projects),
     Endpoint(("GET",), f"{API}/groups", anybody, groups.show_all),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), RULES, may_list_rules, protection_rules.show_all),
+    Endpoint(("POST",), RULES, may_create_rules, protection_rules.create),
+    Endpoint(("PATCH",), f"{RULES}/{{package_protection_rule_id}}", may_change_rules, protection_rules.change),
+    Endpoint(("DELETE",), f"{RULES}/{{package_protection_rule_id}}", may_delete_rules, protection_rules.delete),
     Endpoint(("GET",), f"{PROJECT}/members/all", signed_in_to_project, members.show_effective),
     Endpoint(("GET",), f"{PROJECT}/members/all/{{user_id}}", signed_in_to_project, members.show_one_effective),
     Endpoint(("GET",), f"{PROJECT}/members", signed_in_to_project, members.show_direct),
@@ -112,6 +128,15 @@ ENDPOINTS = (
         may_administer_project,
         job_token_scope.remove_group,
     ),
+    Endpoint(("GET",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.show_of_source),
+    Endpoint(("POST",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.create),
+    Endpoint(("GET",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.show),
+    Endpoint(("DELETE",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.revoke),
+    Endpoint(("GET",), GROUP_DEPLOY_TOKENS, may_read_deploy_tokens_of_group, deploy_tokens.show_of_source),
+    Endpoint(("POST",), GROUP_DEPLOY_TOKENS, may_administer_group, deploy_tokens.create),
+    Endpoint(("GET",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_read_deploy_tokens_of_group, deploy_tokens.show),
+    Endpoint(("DELETE",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_administer_group, deploy_tokens.revoke),
+    Endpoint(("GET",), f"{API}/deploy_tokens", administrator, deploy_tokens.show_all),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
     Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
     Endpoint(("POST",), f"{API}/users", administrator, users.create),

@@ -7,6 +7,7 @@ from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
+from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.job_token_scope import (
@@ -25,6 +26,12 @@ from shared.usecases.personal_tokens import (
     RevokePersonalToken,
     RotatePersonalToken,
     ShowPersonalToken,
+)
+from shared.usecases.protection_rules import (
+    ChangeProtectionRule,
+    CreateProtectionRule,
+    DeleteProtectionRule,
+    ListProtectionRules,
 )
 from shared.usecases.readiness import CheckReadiness
 from shared.usecases.tenant_admission import TenantAdmission
@@ -64,6 +71,10 @@ class UseCases:
     list_job_token_scope: ListJobTokenScope
     add_to_job_token_scope: AddToJobTokenScope
     remove_from_job_token_scope: RemoveFromJobTokenScope
+    create_deploy_token: CreateDeployToken
+    list_deploy_tokens: ListDeployTokens
+    show_deploy_token: ShowDeployToken
+    revoke_deploy_token: RevokeDeployToken
     list_namespaces: ListNamespaces
     show_namespace: ShowNamespace
     show_settings: ShowSettings
@@ -79,6 +90,10 @@ class UseCases:
     add_members: AddMembers
     change_member: ChangeMember
     remove_member: RemoveMember
+    list_protection_rules: ListProtectionRules
+    create_protection_rule: CreateProtectionRule
+    change_protection_rule: ChangeProtectionRule
+    delete_protection_rule: DeleteProtectionRule
     check_readiness: CheckReadiness
 
 
@@ -122,6 +137,10 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         list_job_token_scope=ListJobTokenScope(store),
         add_to_job_token_scope=AddToJobTokenScope(store),
         remove_from_job_token_scope=RemoveFromJobTokenScope(store),
+        create_deploy_token=CreateDeployToken(store),
+        list_deploy_tokens=ListDeployTokens(store),
+        show_deploy_token=ShowDeployToken(store),
+        revoke_deploy_token=RevokeDeployToken(store),
         list_namespaces=ListNamespaces(store),
         show_namespace=ShowNamespace(store),
         show_settings=ShowSettings(store, defaults),
@@ -137,5 +156,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         add_members=AddMembers(store),
         change_member=ChangeMember(store),
         remove_member=RemoveMember(store),
+        list_protection_rules=ListProtectionRules(store),
+        create_protection_rule=CreateProtectionRule(store),
+        change_protection_rule=ChangeProtectionRule(store),
+        delete_protection_rule=DeleteProtectionRule(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from shared.errors import SchemaUnknown
 from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
+from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
@@ -19,6 +20,7 @@ from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
+from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
@@ -42,8 +44,10 @@ class SqlReading:
         self.tenant_lists = SqlTenantLists(transaction)
         self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
+        self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.protection_rules = SqlProtectionRuleReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -62,8 +66,10 @@ class SqlWriting:
         self.tenant_changes = SqlTenantChanges(transaction)
         self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
+        self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
+        self.protection_rules = SqlProtectionRuleWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
 

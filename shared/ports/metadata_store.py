@@ -8,10 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_rows import PackageReads, PackageWrites
+from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
 from shared.ports.tenant_changes import TenantChanges
 from shared.ports.tenant_lists import TenantLists
@@ -44,6 +46,11 @@ class Reading(Protocol):
         ...
 
     @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
+        ...
+
+    @property
     def job_tokens(self) -> JobTokenReads:
         """Return the calls about CI jobs and where they are let in."""
         ...
@@ -51,6 +58,11 @@ class Reading(Protocol):
     @property
     def packages(self) -> PackageReads:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def protection_rules(self) -> ProtectionRuleReads:
+        """Return the calls about package protection rules."""
         ...
 
     @property
@@ -97,6 +109,11 @@ class Writing(Protocol):
         ...
 
     @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
+        ...
+
+    @property
     def job_tokens(self) -> JobTokenWrites:
         """Return the calls about CI jobs and where they are let in."""
         ...
@@ -104,6 +121,11 @@ class Writing(Protocol):
     @property
     def packages(self) -> PackageWrites:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def protection_rules(self) -> ProtectionRuleWrites:
+        """Return the calls about package protection rules."""
         ...
 
     @property

@@ -34,6 +34,14 @@ EXAMPLES = [
     (errors.UserBlocked(), 403, '{"message":"403 Forbidden - Your account has been blocked."}'),
     (errors.Forbidden(), 403, '{"message":"403 Forbidden"}'),
     (errors.Forbidden("Package protected."), 403, '{"message":"403 Forbidden - Package protected."}'),
+    (
+        errors.Forbidden("Package is deletion protected."),
+        403,
+        '{"message":"403 Forbidden - Package is deletion protected."}',
+    ),
+    (errors.PackageDeleteProtected(), 403, '{"message":"Package is deletion protected."}'),
+    (errors.PreconditionFailed(), 412, '{"message":"412 Precondition Failed"}'),
+    (errors.ProtectionRuleInvalid("a is bad", "b too"), 422, '{"message":{"error":["a is bad","b too"]}}'),
     (errors.NotFound(), 404, '{"message":"404 Not Found"}'),
     (errors.NotFound("Package"), 404, '{"message":"404 Package Not Found"}'),
     (errors.BlobMissing("2026/01/01/x"), 404, '{"message":"404 Not Found"}'),
@@ -56,6 +64,11 @@ EXAMPLES = [
         problems.GroupInvalid({"path": ("has already been taken",)}),
         400,
         '{"message":"Failed to save group {:path=>[\\"has already been taken\\"]}"}',
+    ),
+    (
+        problems.DeployTokenInvalid({"scopes": ("can't be blank",), "username": ("is bad",)}),
+        400,
+        '{"message":"Scopes can\'t be blank and Username is bad"}',
     ),
 ]
 

@@ -96,6 +96,11 @@ def _group_invalid(error: problems.GroupInvalid) -> Answer:
     return message(400, f"Failed to save group {{{details}}}")
 
 
+def _deploy_token_invalid(error: problems.DeployTokenInvalid) -> Answer:
+    sentences = [f"{key.capitalize()} {text}" for key, texts in error.messages.items() for text in texts]
+    return message(400, " and ".join(sentences))
+
+
 TABLE: Mapping[type[LarderError], Row] = {
     # who asks
     errors.Unauthenticated: lambda _: message(401, "401 Unauthorized"),
@@ -105,12 +110,14 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
     problems.TooManyFailures: _too_many_failures,
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
+    errors.PackageDeleteProtected: lambda _: message(403, "Package is deletion protected."),
     errors.Conflict: lambda e: message(409, e.reason),
     errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
     errors.RecordNotFound: lambda _: message(404, "404 Not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
+    errors.PreconditionFailed: lambda _: message(412, "412 Precondition Failed"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
     problems.MethodNotAllowed: _method_not_allowed,
@@ -123,10 +130,12 @@ TABLE: Mapping[type[LarderError], Row] = {
     problems.MalformedBody: lambda _: _problem(400, "message body does not match declared format"),
     problems.BodyTooLarge: lambda _: _problem(413, "413 Request Entity Too Large"),
     problems.GroupInvalid: _group_invalid,
+    problems.DeployTokenInvalid: _deploy_token_invalid,
     errors.InvalidParameters: lambda e: _problem(400, ", ".join(e.problems)),
     errors.InvalidForm: lambda e: _problem(400, e.reason),
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),
     errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
+    errors.ProtectionRuleInvalid: lambda e: Answer(422, {"message": {"error": list(e.problems)}}),
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from shared.metadata.access_tables import access_tokens, job_token_allowlist
+from shared.metadata.access_tables import access_tokens, job_token_allowlist, protection_rules
 from shared.metadata.package_tables import package_file_metadata, package_files, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
@@ -32,6 +32,7 @@ from shared.names import NormalizedName
 from shared.pages import PageRequest
 from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
+from shared.protection import ProtectedPackageType, ProtectionLevel
 from tests.contracts.metadata.sample_rows import new_project
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -58,6 +59,13 @@ QUERIES: dict[str, Query] = {
     "personal_page": lambda rows, _: rows.tokens.personal_page(
         TokenFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
     ),
+    "deploy_token": lambda rows, project: rows.deploy_tokens.one(project, TokenId(7)),
+    "deploy_tokens_of_project": lambda rows, project: rows.deploy_tokens.of_source(
+        project, PageRequest(1, 20), active_at=NOW
+    ),
+    "deploy_tokens_of_group": lambda rows, project: rows.deploy_tokens.of_source(
+        project.namespace, PageRequest(1, 20), active_at=NOW
+    ),
     "by_email": lambda rows, _: rows.users.by_email("name-7"),
     "namespaces_of_user": lambda rows, _: rows.namespaces.page(
         NamespaceFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
@@ -69,6 +77,7 @@ QUERIES: dict[str, Query] = {
     "is_allowed": lambda rows, project: rows.job_tokens.is_allowed(project, into=ProjectId(7)),
     "running": lambda rows, project: rows.job_tokens.running(project, TokenId(7), now=NOW),
     "allowed_projects": lambda rows, project: rows.job_tokens.allowed_projects(project, PageRequest(1, 20)),
+    "rules_of_project": lambda rows, project: rows.protection_rules.of_project(project.id),
     "level_in_project": lambda rows, project: rows.tenants.level_in_project(UserId(7), project, now=NOW),
 }
 
@@ -124,6 +133,20 @@ def add_many_tenants(connection: Connection) -> None:
                 "job_token_scope_enabled": True,
             }
             for home, name in zip(homes, numbered, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(protection_rules),
+        [
+            {
+                "project_id": project_id,
+                "package_type": ProtectedPackageType.PYPI,
+                "package_name_pattern": "*",
+                "minimum_access_level_for_push": ProtectionLevel.OWNER,
+                "created_at": NOW,
+                "updated_at": NOW,
+            }
+            for project_id in ids_of(connection, "projects")
         ],
     )
     connection.execute(
