@@ -77,7 +77,7 @@ class SqlJobTokenReads:
             statement,
             [access_tokens.c.id.desc()],
             page,
-            lambda row: JobToken(token=_token(row), pipeline=pipeline_of(row)),
+            _job,
         )
 
     async def allowed_projects(self, project: Project, page: PageRequest) -> Page[Project]:
@@ -147,8 +147,9 @@ class SqlJobTokenWrites(SqlJobTokenReads):
             .join_from(pipelines, users, users.c.id == pipelines.c.user_id, isouter=True)
             .where(pipelines.c.id == saved.id)
         )
-        assert row is not None
-        return pipeline_of(row)
+        pipeline = pipeline_of(row) if row else None
+        assert pipeline is not None
+        return pipeline
 
     async def switch_scope(self, project: Project, *, is_enabled: bool) -> bool:
         return await self._count(
@@ -205,6 +206,12 @@ def _runs_in(project: Project, now: datetime) -> ColumnElement[bool]:
         access_tokens.c.revoked_at.is_(None),
         access_tokens.c.expires_at > now,
     )
+
+
+def _job(row: Row[Any]) -> JobToken:
+    pipeline = pipeline_of(row)
+    assert pipeline is not None
+    return JobToken(token=_token(row), pipeline=pipeline)
 
 
 def _token(row: Row[Any]) -> AccessToken:

@@ -22,9 +22,11 @@ def pipeline_columns() -> list[ColumnElement[Any]]:
     ]
 
 
-def pipeline_of(row: Row[Any]) -> Pipeline:
-    """Return the pipeline of a row."""
+def pipeline_of(row: Row[Any]) -> Pipeline | None:
+    """Return the pipeline of a row, or None when it has none."""
     found = row._mapping
+    if found[f"{_PIPELINE_PREFIX}id"] is None:
+        return None
     has_user = found[f"{_USER_PREFIX}id"] is not None
     return Pipeline(
         user=User(**{name: found[_USER_PREFIX + name] for name in _USER_FIELDS}) if has_user else None,
