@@ -367,3 +367,38 @@ async def test_where_the_token_of_a_job_counts_for_the_packages_api(bare_registr
     url = f"/api/v4/projects/{other.id}/job_token_scope/allowlist"
     assert (await bare_registry.post_json(url, {"target_project_id": project.id})).status == 201
     assert await come(other, Credentials(job_token=job)) == as_ada
+
+
+async def test_where_the_token_of_a_job_counts_when_packages_are_listed(bare_registry: Registry) -> None:
+    public = await bare_registry.add_project("public", visibility=PUBLIC)
+    private = await bare_registry.add_project("private")
+    ada, _ = await bare_registry.add_user("ada")
+    await bare_registry.add_member(private, ada, DEVELOPER)
+    job, ended = await begin(bare_registry, private, ada), await end_job(bare_registry, private)
+    expired = await begin_expired(bare_registry, private, ada)
+    good, refused, nobody = (200, 200), (401, 401), (200, 404)
+    rows: list[tuple[Credential, tuple[int, int]]] = [
+        (header("JOB-TOKEN", job), good),
+        (Credential({}, f"?job_token={job}"), good),
+        (Credential({}, f"?token={job}"), good),
+        (header("Authorization", f"Bearer {job}"), good),
+        (header("JOB-TOKEN", "garbage"), refused),
+        (header("JOB-TOKEN", ended), refused),
+        (header("JOB-TOKEN", expired), refused),
+        (Credential({}, "?job_token=garbage"), refused),
+        (header("Authorization", f"Bearer {ended}"), refused),
+        (header("PRIVATE-TOKEN", job), nobody),
+        (header("Deploy-Token", job), nobody),
+        (as_job(job), nobody),
+        (as_job("garbage"), nobody),
+    ]
+    for credential, expected in rows:
+        for project, status in zip((public, private), expected, strict=True):
+            url = f"/api/v4/projects/{project.id}/packages{credential.query}"
+            answer = await bare_registry.get(url, token=None, **credential.headers)
+            assert answer.status == status, (credential, answer.body)
+            assert "www-authenticate" not in answer.headers
+    await block(bare_registry, ada)
+    for project in (public, private):
+        answer = await bare_registry.get(f"/api/v4/projects/{project.id}/packages", token=None, JOB_TOKEN=job)
+        assert (answer.status, answer.body) == (403, BLOCKED)

@@ -1,10 +1,13 @@
 """What is uploaded with the token of a CI job is linked to the job's pipeline."""
 
+import asyncio
 import json
 import sqlite3
 from typing import Any
 
 import aiohttp
+import gitlab
+import pytest
 
 from shared.models import AccessLevel, Project
 from tests.api.jobs import basic, begin
@@ -93,3 +96,27 @@ async def test_what_users_upload_and_what_is_refused_is_linked_to_nothing(regist
         assert json.loads(refused.body)["message"].startswith("400 Bad request - Validation failed: ")
     assert rows_of(registry, LINKS) == []
     assert len(rows_of(registry, "SELECT id FROM package_files")) == 1
+
+
+async def test_python_gitlab_signs_in_as_a_job_and_sees_what_it_built(registry: Registry) -> None:
+    project, other = await registry.add_project("app"), await registry.add_project("other")
+    ada, _ = await registry.add_user("ada")
+    for one in (project, other):
+        await registry.add_member(one, ada, AccessLevel.DEVELOPER)
+    job = await begin(registry, project, ada, id=7, ref="main", status="running")
+    for content, name in ((WHEEL, WHEEL_NAME), (SDIST, SDIST_NAME)):
+        assert (await upload(registry, project, job, content, name)).status == 201
+
+    def look() -> None:
+        with gitlab.Gitlab(registry.url, job_token=job) as client:
+            (package,) = client.projects.get(project.id, lazy=True).packages.list(get_all=True)
+            assert (package.pipeline["id"], package.pipeline["user"]["username"]) == (7, "ada")
+            (pipeline,) = package.pipelines.list(get_all=True)
+            assert (pipeline.id, pipeline.ref, pipeline.status) == (7, "main", "running")
+            files = package.package_files.list(get_all=True)
+            assert [[one["id"] for one in file.pipelines] for file in files] == [[7], [7]]
+            with pytest.raises(gitlab.GitlabListError, match="not allowed from app to other") as refused:
+                client.projects.get(other.id, lazy=True).packages.list(get_all=True)
+            assert refused.value.response_code == 403
+
+    await asyncio.to_thread(look)

@@ -10,7 +10,7 @@ from services.api.presenters.links import Links
 from services.api.schemas.grape import INVALID, MISSING, NO_VALID_VALUE, GrapeSchema, Id, JsonSchema, Part, Text
 from services.api.schemas.list_fields import Number, number
 from services.api.schemas.out import Instant, LinkedSchema
-from services.api.schemas.pipelines import dump_pipeline
+from services.api.schemas.packages import dump_pipeline
 from shared.models import Project, UserId
 from shared.ports.job_token_rows import JobToken, NewPipeline
 from shared.usecases.job_tokens import IssuedJobToken, NewJobToken
