@@ -11,6 +11,13 @@ from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, R
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
+from shared.usecases.job_token_scope import (
+    AddToJobTokenScope,
+    ListJobTokenScope,
+    RemoveFromJobTokenScope,
+    SwitchJobTokenScope,
+)
+from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobTokens
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
@@ -68,6 +75,13 @@ class UseCases:
     show_personal_token: ShowPersonalToken
     revoke_personal_token: RevokePersonalToken
     rotate_personal_token: RotatePersonalToken
+    create_job_token: CreateJobToken
+    list_job_tokens: ListJobTokens
+    end_job_token: EndJobToken
+    switch_job_token_scope: SwitchJobTokenScope
+    list_job_token_scope: ListJobTokenScope
+    add_to_job_token_scope: AddToJobTokenScope
+    remove_from_job_token_scope: RemoveFromJobTokenScope
     create_deploy_token: CreateDeployToken
     list_deploy_tokens: ListDeployTokens
     show_deploy_token: ShowDeployToken
@@ -138,6 +152,13 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_personal_token=ShowPersonalToken(store),
         revoke_personal_token=RevokePersonalToken(store),
         rotate_personal_token=RotatePersonalToken(store),
+        create_job_token=CreateJobToken(store),
+        list_job_tokens=ListJobTokens(store),
+        end_job_token=EndJobToken(store),
+        switch_job_token_scope=SwitchJobTokenScope(store),
+        list_job_token_scope=ListJobTokenScope(store),
+        add_to_job_token_scope=AddToJobTokenScope(store),
+        remove_from_job_token_scope=RemoveFromJobTokenScope(store),
         create_deploy_token=CreateDeployToken(store),
         list_deploy_tokens=ListDeployTokens(store),
         show_deploy_token=ShowDeployToken(store),
