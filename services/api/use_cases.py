@@ -8,6 +8,7 @@ from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
@@ -36,6 +37,7 @@ class UseCases:
     upload_package_file: UploadPackageFile
     list_package_names: ListPackageNames
     list_package_files: ListPackageFiles
+    forward_unknown_name: ForwardUnknownName
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
     create_group: CreateGroup
@@ -87,6 +89,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         ),
         list_package_names=ListPackageNames(store),
         list_package_files=ListPackageFiles(store),
+        forward_unknown_name=ForwardUnknownName(store, settings.forward_url),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
         create_group=CreateGroup(store),

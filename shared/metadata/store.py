@@ -12,6 +12,7 @@ from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
+from shared.metadata.forwarding import SqlForwardingReads
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
 from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
@@ -44,6 +45,7 @@ class SqlReading:
         self.tokens = SqlTokenReads(transaction)
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.forwarding = SqlForwardingReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
