@@ -13,6 +13,8 @@ USE_CASES = web.AppKey("use_cases", UseCases)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
+DESCRIPTION = web.AppKey("description", bytes)
+"""The OpenAPI document of the whole URL table."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""

@@ -18,7 +18,7 @@ _DEFAULT_SIZE = 20
 _LARGEST_SIZE = 100
 _LARGEST_NUMBER = 2**31
 """Beyond this every list is over; it keeps the offset within what databases take."""
-_SECRETS = frozenset({"private_token", "access_token", "bearer_token", "job_token"})
+_SECRETS = frozenset({"private_token", "access_token", "bearer_token", "job_token", "token"})
 """Parameters that are credentials: answers are kept and passed on, so they are never repeated there."""
 _LONGEST_LINK = 6000
 """Clients and proxies refuse header lines of about 8,000 characters."""

@@ -6,14 +6,11 @@ a slash at its end, as it stands and without a redirect (twine follows none); ev
 the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
 """
 
-from dataclasses import dataclass
-
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from services.api.body import hold_continue
+from services.api.endpoint import Endpoint
 from services.api.guards import (
-    Guard,
     administrator,
     anybody_to_learn_who,
     may_pull,
@@ -25,6 +22,7 @@ from services.api.guards import (
     with_own_token,
 )
 from services.api.handlers import (
+    description,
     download,
     fallback,
     groups,
@@ -56,21 +54,6 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One row: who answers what, and who may ask.
-
-    Args:
-        methods: in capitals; GET brings HEAD with it.
-        guard: required, so that nothing is open by accident.
-    """
-
-    methods: tuple[str, ...]
-    path: str
-    guard: Guard
-    handler: Handler
 
 
 ENDPOINTS = (
@@ -127,6 +110,7 @@ ENDPOINTS = (
     Endpoint(("PUT",), f"{API}/application/plan_limits", administrator, settings.change_limits),
     Endpoint(("GET",), f"{API}/version", signed_in_to_learn_who, instance.version),
     Endpoint(("GET",), f"{API}/metadata", signed_in_to_learn_who, instance.metadata),
+    Endpoint(("GET",), f"{API}/openapi.json", open_to_all, description.openapi),
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),

@@ -5,7 +5,7 @@ from aiohttp import web
 from services.api.guards import open_to_all
 from services.api.routes import ENDPOINTS, add_routes
 
-OPEN = {"/-/health", "/-/liveness", "/-/readiness", "/{anything*}"}
+OPEN = {"/api/v4/openapi.json", "/-/health", "/-/liveness", "/-/readiness", "/{anything*}"}
 
 
 def _resources() -> dict[str, set[str]]:

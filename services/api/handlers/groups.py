@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.projects import project_page
 from services.api.handlers.user import caller
 from services.api.keys import GROUP_VISIT, PRINCIPAL, USE_CASES
@@ -12,15 +13,18 @@ from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
 from services.api.problems import GroupInvalid
-from services.api.schemas.out import GroupSchema, dump_group, dump_standing
-from services.api.schemas.tenant_changes import read_group_changes
+from services.api.schemas.out import GroupSchema, ProjectSchema, dump_group, dump_standing
+from services.api.schemas.tenant_changes import GroupChangesSchema, read_group_changes
 from services.api.schemas.tenant_lists import (
+    GroupDetailSchema,
+    GroupQuerySchema,
     ProjectListing,
+    ProjectQuerySchema,
     read_group_query,
     read_project_listing,
     wants_projects,
 )
-from services.api.schemas.tenants import read_new_group
+from services.api.schemas.tenants import NewGroupSchema, read_new_group
 from shared.errors import RecordInvalid
 from shared.models import Namespace
 from shared.pages import Page, PageRequest
@@ -31,6 +35,7 @@ _FIRST_PROJECTS = PageRequest(number=1, size=100)
 """How many of its projects stand in a group at most."""
 
 
+@described(takes=NewGroupSchema, gives=GroupSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Add a group, whose owner the caller becomes."""
     new = read_new_group(await read_parameters(request))
@@ -41,6 +46,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(GroupSchema(Links(external_url(request))).dump(group), status=201)
 
 
+@described(takes=GroupQuerySchema, gives=GroupSchema, is_paged=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List groups: to nobody in particular the public ones, to users their own unless they ask for all."""
     query, wanted = read_group_query(query_parameters(request)), read_page_request(request)
@@ -48,16 +54,19 @@ async def show_all(request: web.Request) -> web.StreamResponse:
     return _page(request, query, wanted, page)
 
 
+@described(takes=GroupQuerySchema, gives=GroupSchema, is_paged=True)
 async def show_subgroups(request: web.Request) -> web.StreamResponse:
     """List the groups right below a group."""
     return await _below(request, GroupReach.CHILDREN)
 
 
+@described(takes=GroupQuerySchema, gives=GroupSchema, is_paged=True)
 async def show_descendants(request: web.Request) -> web.StreamResponse:
     """List all groups below a group."""
     return await _below(request, GroupReach.DESCENDANTS)
 
 
+@described(takes=ProjectQuerySchema, gives=ProjectSchema, is_paged=True)
 async def show_projects(request: web.Request) -> web.StreamResponse:
     """List the projects of a group, and those below it if they are asked for."""
     listing, wanted = read_project_listing(query_parameters(request)), read_page_request(request)
@@ -70,6 +79,7 @@ async def show_projects(request: web.Request) -> web.StreamResponse:
     return project_page(request, listing, wanted, page, known=known)
 
 
+@described(takes=GroupDetailSchema, gives=GroupSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a group, with its newest projects unless they are declined."""
     visit, links = request[GROUP_VISIT], Links(external_url(request))
@@ -84,6 +94,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     return json_response({**group, "projects": projects, "shared_projects": []})
 
 
+@described(takes=GroupChangesSchema, gives=GroupSchema)
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a group."""
     changes, path = read_group_changes(await read_parameters(request))

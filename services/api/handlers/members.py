@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import GROUP_VISIT, USE_CASES, VISIT
@@ -14,6 +15,11 @@ from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
 from services.api.schemas.members import (
+    MemberChangeSchema,
+    MemberQuerySchema,
+    MemberRemovalSchema,
+    MembershipSchema,
+    NewMembersSchema,
     dump_member,
     read_invitation,
     read_member_change,
@@ -25,6 +31,7 @@ from shared.pages import Page, PageRequest
 from shared.ports.member_rows import MemberSource
 
 
+@described(takes=MemberQuerySchema, gives=MembershipSchema, is_paged=True)
 async def show_direct(request: web.Request) -> web.StreamResponse:
     """List the source's own members."""
     search, user_ids = read_member_query(query_parameters(request))
@@ -33,6 +40,7 @@ async def show_direct(request: web.Request) -> web.StreamResponse:
     return _page(request, wanted, page)
 
 
+@described(takes=MemberQuerySchema, gives=MembershipSchema, is_paged=True)
 async def show_effective(request: web.Request) -> web.StreamResponse:
     """List all who have a level in the source, inherited or not."""
     search, user_ids = read_member_query(query_parameters(request))
@@ -43,18 +51,21 @@ async def show_effective(request: web.Request) -> web.StreamResponse:
     return _page(request, wanted, page)
 
 
+@described(gives=MembershipSchema)
 async def show_one_direct(request: web.Request) -> web.StreamResponse:
     """Show a member of the source itself."""
     user_id = _user_id(request)
     return _one(request, await request.app[USE_CASES].list_members.direct_one(_source(request), user_id))
 
 
+@described(gives=MembershipSchema)
 async def show_one_effective(request: web.Request) -> web.StreamResponse:
     """Show a member of the source, inherited or not."""
     user_id = _user_id(request)
     return _one(request, await request.app[USE_CASES].list_members.effective_one(_source(request), user_id))
 
 
+@described(takes=NewMembersSchema, gives=MembershipSchema)
 async def add(request: web.Request) -> web.StreamResponse:
     """Make one user or several members of the source."""
     invitation = read_invitation(await read_parameters(request))
@@ -64,6 +75,7 @@ async def add(request: web.Request) -> web.StreamResponse:
     return _one(request, added[0], status=201)
 
 
+@described(takes=MemberChangeSchema, gives=MembershipSchema)
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a direct membership."""
     user_id = _user_id(request)
@@ -71,6 +83,7 @@ async def change(request: web.Request) -> web.StreamResponse:
     return _one(request, await request.app[USE_CASES].change_member(caller(request), _source(request), user_id, wanted))
 
 
+@described(takes=MemberRemovalSchema)
 async def remove(request: web.Request) -> web.StreamResponse:
     """End a direct membership, and those below it unless that is declined."""
     user_id = _user_id(request)

@@ -6,6 +6,7 @@ lib/api/users.rb.
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import USE_CASES
@@ -14,7 +15,10 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.page_response import page_response
 from services.api.schemas.personal_tokens import (
+    NewTokenSchema,
     PersonalTokenSchema,
+    RotationSchema,
+    TokenFilterSchema,
     dump_issued,
     read_new_token,
     read_rotation,
@@ -24,6 +28,7 @@ from shared.errors import NotFound
 from shared.models import TokenId, UserId
 
 
+@described(takes=NewTokenSchema, gives=PersonalTokenSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Make a token for a user, and tell its secret this once."""
     user_id = UserId(record_id(request, "user", told_as="user_id"))
@@ -32,6 +37,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(dump_issued(issued), status=201)
 
 
+@described(takes=TokenFilterSchema, gives=PersonalTokenSchema, is_paged=True)
 async def index(request: web.Request) -> web.StreamResponse:
     """List the caller's tokens, or everybody's to an administrator.
 
@@ -47,11 +53,13 @@ async def index(request: web.Request) -> web.StreamResponse:
     return page_response(request, page, found, PersonalTokenSchema().dump)
 
 
+@described(gives=PersonalTokenSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a token."""
     return await _show(request, _token_id(request))
 
 
+@described(gives=PersonalTokenSchema)
 async def show_own(request: web.Request) -> web.StreamResponse:
     """Show the token that the caller came with."""
     return await _show(request, caller(request).token_id)
@@ -67,11 +75,13 @@ async def revoke_own(request: web.Request) -> web.StreamResponse:
     return await _revoke(request, caller(request).token_id)
 
 
+@described(takes=RotationSchema, gives=PersonalTokenSchema)
 async def rotate(request: web.Request) -> web.StreamResponse:
     """Put a new token in the place of one."""
     return await _rotate(request, _token_id(request))
 
 
+@described(takes=RotationSchema, gives=PersonalTokenSchema)
 async def rotate_own(request: web.Request) -> web.StreamResponse:
     """Put a new token in the place of the one that the caller came with."""
     return await _rotate(request, caller(request).token_id)

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.user import caller
 from services.api.keys import PRINCIPAL, USE_CASES, VISIT
 from services.api.origin import external_url
@@ -14,14 +15,15 @@ from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
 from services.api.schemas.out import ProjectSchema, dump_identity, dump_standing
-from services.api.schemas.tenant_changes import read_project_changes
-from services.api.schemas.tenant_lists import ProjectListing, read_project_listing
-from services.api.schemas.tenants import read_new_project
+from services.api.schemas.tenant_changes import ProjectChangesSchema, read_project_changes
+from services.api.schemas.tenant_lists import ProjectListing, ProjectQuerySchema, read_project_listing
+from services.api.schemas.tenants import NewProjectSchema, read_new_project
 from shared.models import Project
 from shared.pages import Page, PageRequest
 from shared.ports.tenant_lists import ProjectStanding
 
 
+@described(takes=NewProjectSchema, gives=ProjectSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Add a project."""
     new = read_new_project(await read_parameters(request))
@@ -29,6 +31,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     return json_response(ProjectSchema(Links(external_url(request))).dump(project), status=201)
 
 
+@described(takes=ProjectQuerySchema, gives=ProjectSchema, is_paged=True)
 async def show_all(request: web.Request) -> web.StreamResponse:
     """List the projects that the caller may see."""
     listing, wanted = read_project_listing(query_parameters(request)), read_page_request(request)
@@ -36,11 +39,13 @@ async def show_all(request: web.Request) -> web.StreamResponse:
     return project_page(request, listing, wanted, page, known={})
 
 
+@described(gives=ProjectSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a project, with what the caller may do in it."""
     return await _one(request, request[VISIT].project)
 
 
+@described(takes=ProjectChangesSchema, gives=ProjectSchema)
 async def change(request: web.Request) -> web.StreamResponse:
     """Change a project."""
     changes, path = read_project_changes(await read_parameters(request))

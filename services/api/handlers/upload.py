@@ -5,15 +5,17 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.keys import SETTINGS, USE_CASES, VISIT
 from services.api.multipart import FormLimits, read_form
 from services.api.presenters.json_response import json_response
-from services.api.schemas.upload import read_upload
+from services.api.schemas.upload import UploadSchema, read_upload
 from shared.usecases.upload import UploadOutcome
 
 _STATUS = {UploadOutcome.PUBLISHED: HTTPStatus.CREATED, UploadOutcome.ACCEPTED: HTTPStatus.ACCEPTED}
 
 
+@described(takes=UploadSchema)
 async def upload(request: web.Request) -> web.StreamResponse:
     """Publish the file of a form: 201 when it can be installed now, 202 when the worker is not done with it.
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.keys import PRINCIPAL
 from services.api.origin import external_url
 from services.api.presenters.json_response import json_response
@@ -23,6 +24,7 @@ def caller(request: web.Request) -> SignedIn:
     return principal
 
 
+@described(gives=OwnUserSchema)
 async def show_self(request: web.Request) -> web.StreamResponse:
     """Show the caller to himself. Source: lib/api/users.rb."""
     return json_response(OwnUserSchema(Links(external_url(request))).dump(caller(request).user))

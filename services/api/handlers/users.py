@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.handlers.user import caller
 from services.api.keys import PRINCIPAL, USE_CASES
@@ -11,10 +12,19 @@ from services.api.parameters import read_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
-from services.api.schemas.users import FullUserSchema, UserBasicSchema, UserSchema, read_new_user, read_user_filter
+from services.api.schemas.users import (
+    FullUserSchema,
+    NewUserSchema,
+    UserBasicSchema,
+    UserFilterSchema,
+    UserSchema,
+    read_new_user,
+    read_user_filter,
+)
 from shared.models import SignedIn, UserId
 
 
+@described(takes=UserFilterSchema, gives=UserBasicSchema, is_paged=True)
 async def index(request: web.Request) -> web.StreamResponse:
     """List users, newest first. Source: lib/api/users.rb."""
     wanted = read_user_filter(await read_parameters(request), caller=request[PRINCIPAL])
@@ -24,6 +34,7 @@ async def index(request: web.Request) -> web.StreamResponse:
     return page_response(request, page, found, schema.dump)
 
 
+@described(gives=UserSchema)
 async def show(request: web.Request) -> web.StreamResponse:
     """Show a user. Source: lib/api/users.rb."""
     user = await request.app[USE_CASES].show_user(request[PRINCIPAL], _user_id(request))
@@ -31,6 +42,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     return json_response(schema.dump(user))
 
 
+@described(takes=NewUserSchema, gives=FullUserSchema)
 async def create(request: web.Request) -> web.StreamResponse:
     """Add a user. Source: lib/api/users.rb."""
     user = await request.app[USE_CASES].create_user(caller(request), read_new_user(await read_parameters(request)))

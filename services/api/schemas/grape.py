@@ -24,6 +24,9 @@ _UNWANTED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LINE_BREAK = re.compile(r"[\t\r\n]")
 _BOOLEANS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
+JsonSchema = dict[str, Any]
+"""What a field takes, as the API's own description tells it: a JSON Schema, by its property `json_schema`."""
+
 W = TypeVar("W", bound=StrEnum)
 
 
@@ -66,6 +69,10 @@ class Text(fields.Field[str]):
         self.max_length = max_length
         self.is_long = is_long
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "maxLength": self.max_length}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if not isinstance(value, str) or _UNWANTED.search(value):
             raise ValidationError(INVALID)
@@ -85,6 +92,10 @@ class Id(fields.Field[int | None]):
         """Declare an id."""
         super().__init__(load_default=None)
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": 1}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int | None:
         if value == "":
             return None
@@ -102,6 +113,10 @@ class Words(fields.Field[tuple[str, ...]]):
         """Declare a choice among these words."""
         super().__init__(required=required, error_messages={"required": MISSING, "null": MISSING})
         self.words = words
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "array", "items": {"type": "string", "enum": list(self.words)}}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -123,6 +138,10 @@ class Size(fields.Field[int]):
         """Declare a size."""
         super().__init__()
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": 0}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
             value = int(value)
@@ -137,6 +156,10 @@ class Day(fields.Field[date | None]):
     def __init__(self) -> None:
         """Declare a day."""
         super().__init__(load_default=None)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "format": "date"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> date | None:
         if value == "":
@@ -156,6 +179,10 @@ class Moment(fields.Field[datetime]):
         """Declare an instant."""
         super().__init__(load_default=None)
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "format": "date-time"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         if not isinstance(value, str) or len(value) > _LONGEST_TIME:
             raise ValidationError(INVALID)
@@ -174,6 +201,10 @@ class Word(fields.Field[W]):
         super().__init__(load_default=None)
         self.words = words
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "enum": list(self.words)}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> W:
         if not isinstance(value, str) or value not in tuple(self.words):
             raise ValidationError(NO_VALID_VALUE)
@@ -186,6 +217,10 @@ class Truth(fields.Field[bool]):
     def __init__(self) -> None:
         """Declare a boolean."""
         super().__init__(load_default=None)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "boolean"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         known = _BOOLEANS.get(str(value).lower()) if isinstance(value, (bool, int, str)) else None

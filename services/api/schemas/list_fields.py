@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from services.api.schemas.grape import INVALID, NO_VALID_VALUE
+from services.api.schemas.grape import INVALID, NO_VALID_VALUE, JsonSchema
 from shared.models import AccessLevel
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
@@ -26,6 +26,10 @@ class Direction(StrEnum):
 class Number(fields.Field[int]):
     """An integer, or its digits."""
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         return number(value)
 
@@ -36,6 +40,10 @@ class Level(fields.Field[AccessLevel]):
     def __init__(self) -> None:
         """Declare a level."""
         super().__init__(load_default=None)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "enum": sorted(_LEVELS)}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> AccessLevel:
         level = number(value)
@@ -50,6 +58,10 @@ class Ids(fields.Field[tuple[int, ...]]):
     def __init__(self) -> None:
         """Declare a set of ids."""
         super().__init__(load_default=None)
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "array", "items": {"type": "integer", "minimum": 1}, "maxItems": _MOST_IDS}
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any

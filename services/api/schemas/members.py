@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_dump, validates_schema
 
 from services.api.presenters.links import Links
-from services.api.schemas.grape import INVALID, MISSING, Day, GrapeSchema, Text, Truth, start_of
+from services.api.schemas.grape import INVALID, MISSING, Day, GrapeSchema, JsonSchema, Text, Truth, start_of
 from services.api.schemas.list_fields import Ids, Number, number
 from services.api.schemas.out import Instant, LinkedSchema
 from services.api.schemas.users import UserBasicSchema
@@ -26,6 +26,10 @@ _NEITHER = "user_id, username are missing, at least one parameter must be provid
 class _Users(fields.Field[list[str]]):
     """Users separated by commas; of a number or one name, one."""
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "description": "Users, separated by commas."}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[str]:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
@@ -37,7 +41,9 @@ class _Users(fields.Field[list[str]]):
         return named
 
 
-class _NewMembersSchema(GrapeSchema):
+class NewMembersSchema(GrapeSchema):
+    """Whom to make members, and of what level."""
+
     access_level = Number(required=True, error_messages={"required": MISSING})
     user_id = _Users()
     username = _Users()
@@ -51,17 +57,23 @@ class _NewMembersSchema(GrapeSchema):
             raise ValidationError(_NEITHER)
 
 
-class _MemberChangeSchema(GrapeSchema):
+class MemberChangeSchema(GrapeSchema):
+    """What becomes of a membership."""
+
     access_level = Number(required=True, error_messages={"required": MISSING})
     expires_at = Day()
 
 
-class _MemberQuerySchema(GrapeSchema):
+class MemberQuerySchema(GrapeSchema):
+    """Which members to list."""
+
     query = Text(max_length=255, is_long=True)
     user_ids = Ids()
 
 
-class _MemberRemovalSchema(GrapeSchema):
+class MemberRemovalSchema(GrapeSchema):
+    """How far a removal goes."""
+
     skip_subresources = Truth()
     unassign_issuables = Truth()
 
@@ -78,7 +90,9 @@ class Invitation:
     is_of_several: bool
 
 
-class _MembershipSchema(LinkedSchema):
+class MembershipSchema(LinkedSchema):
+    """The facts of a membership that are not its user's."""
+
     access_level = fields.Function(lambda member: int(member.level))
     created_at = Instant()
     created_by = fields.Method("_creator")
@@ -95,7 +109,7 @@ class _MembershipSchema(LinkedSchema):
 
 def dump_member(member: Membership, links: Links) -> dict[str, Any]:
     """Return a user with the membership's facts."""
-    return {**UserBasicSchema(links).dump(member.user), **_MembershipSchema(links).dump(member)}
+    return {**UserBasicSchema(links).dump(member.user), **MembershipSchema(links).dump(member)}
 
 
 def read_invitation(parameters: Mapping[str, Any]) -> Invitation:
@@ -104,7 +118,7 @@ def read_invitation(parameters: Mapping[str, Any]) -> Invitation:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _NewMembersSchema().read(parameters)
+    found = NewMembersSchema().read(parameters)
     references: list[str] = found.get("user_id") or found["username"]
     users: list[UserId | str] = list(references)
     if "user_id" in found:
@@ -119,7 +133,7 @@ def read_member_change(parameters: Mapping[str, Any]) -> MemberChange:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _MemberChangeSchema().read(parameters)
+    found = MemberChangeSchema().read(parameters)
     return MemberChange(
         access_level=found["access_level"],
         expires_at=start_of(found["expires_at"]),
@@ -133,7 +147,7 @@ def read_member_query(parameters: Mapping[str, Any]) -> tuple[str, tuple[int, ..
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _MemberQuerySchema().read(parameters)
+    found = MemberQuerySchema().read(parameters)
     return found.get("query", ""), found["user_ids"]
 
 
@@ -143,7 +157,7 @@ def wants_subresources_kept(parameters: Mapping[str, Any]) -> bool:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    return bool(_MemberRemovalSchema().read(parameters)["skip_subresources"])
+    return bool(MemberRemovalSchema().read(parameters)["skip_subresources"])
 
 
 def _user_id(text: str) -> UserId:

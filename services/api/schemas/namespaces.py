@@ -7,7 +7,9 @@ from services.api.schemas.grape import GrapeSchema, Text, Truth
 from shared.usecases.namespaces import NamespaceQuery
 
 
-class _NamespaceQuerySchema(GrapeSchema):
+class NamespaceQuerySchema(GrapeSchema):
+    """Which namespaces to list."""
+
     search = Text(max_length=255)
     owned_only = Truth()
     top_level_only = Truth()
@@ -19,7 +21,7 @@ def read_namespace_query(parameters: Mapping[str, Any]) -> NamespaceQuery:
     Raises:
         InvalidParameters: one of them is malformed.
     """
-    wanted = _NamespaceQuerySchema().read({name: value for name, value in parameters.items() if value != ""})
+    wanted = NamespaceQuerySchema().read({name: value for name, value in parameters.items() if value != ""})
     return NamespaceQuery(
         search=wanted.get("search"),
         is_owned=bool(wanted["owned_only"]),

@@ -24,18 +24,24 @@ class _State(StrEnum):
     INACTIVE = "inactive"
 
 
-class _NewTokenSchema(GrapeSchema):
+class NewTokenSchema(GrapeSchema):
+    """A token to make."""
+
     name = Text(max_length=255, required=True)
     description = Text(max_length=255, is_long=True)
     expires_at = Day()
     scopes = Words(PERSONAL_TOKEN_SCOPES, required=True)
 
 
-class _RotationSchema(GrapeSchema):
+class RotationSchema(GrapeSchema):
+    """Until when a rotated token is good."""
+
     expires_at = Day()
 
 
-class _TokenFilterSchema(GrapeSchema):
+class TokenFilterSchema(GrapeSchema):
+    """Which tokens to list."""
+
     user_id = Id()
     revoked = Truth()
     state = Word(_State)
@@ -88,7 +94,7 @@ def read_new_token(parameters: Mapping[str, Any]) -> NewPersonalToken:
     Raises:
         InvalidParameters: they describe none.
     """
-    token = _NewTokenSchema().read(parameters)
+    token = NewTokenSchema().read(parameters)
     return NewPersonalToken(
         name=token["name"],
         description=token.get("description") or None,
@@ -103,7 +109,7 @@ def read_rotation(parameters: Mapping[str, Any]) -> date | None:
     Raises:
         InvalidParameters: it is no day.
     """
-    day: date | None = _RotationSchema().read(parameters)["expires_at"]
+    day: date | None = RotationSchema().read(parameters)["expires_at"]
     return day
 
 
@@ -113,7 +119,7 @@ def read_token_filter(parameters: Mapping[str, Any]) -> TokenFilter:
     Raises:
         InvalidParameters: one of them is malformed.
     """
-    wanted = _TokenFilterSchema().read({name: value for name, value in parameters.items() if value != ""})
+    wanted = TokenFilterSchema().read({name: value for name, value in parameters.items() if value != ""})
     state = wanted["state"]
     return TokenFilter(
         user_id=None if wanted["user_id"] is None else UserId(wanted["user_id"]),

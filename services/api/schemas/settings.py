@@ -18,7 +18,9 @@ class _Plan(StrEnum):
     DEFAULT = "default"
 
 
-class _NewSettingsSchema(GrapeSchema):
+class NewSettingsSchema(GrapeSchema):
+    """Settings to change."""
+
     pypi_package_requests_forwarding = Truth()
     lock_pypi_package_requests_forwarding = Truth()
     package_registry_allow_anyone_to_pull_option = Truth()
@@ -28,11 +30,15 @@ class _NewSettingsSchema(GrapeSchema):
     packages_protected_packages_delete = Truth()
 
 
-class _PlanSchema(GrapeSchema):
+class PlanSchema(GrapeSchema):
+    """Which plan is meant."""
+
     plan_name = Word(_Plan)
 
 
-class _NewLimitsSchema(_PlanSchema):
+class NewLimitsSchema(PlanSchema):
+    """Limits to change."""
+
     pypi_max_file_size = Size()
 
 
@@ -60,7 +66,7 @@ def read_settings_change(parameters: Mapping[str, Any]) -> dict[str, SettingValu
     Raises:
         InvalidParameters: one of them is malformed.
     """
-    return {name: value for name, value in _NewSettingsSchema().read(parameters).items() if value is not None}
+    return {name: value for name, value in NewSettingsSchema().read(parameters).items() if value is not None}
 
 
 def check_plan(parameters: Mapping[str, Any]) -> None:
@@ -69,7 +75,7 @@ def check_plan(parameters: Mapping[str, Any]) -> None:
     Raises:
         InvalidParameters: another one is named.
     """
-    _PlanSchema().read(parameters)
+    PlanSchema().read(parameters)
 
 
 def read_limits_change(parameters: Mapping[str, Any]) -> dict[str, SettingValue]:
@@ -78,6 +84,6 @@ def read_limits_change(parameters: Mapping[str, Any]) -> dict[str, SettingValue]
     Raises:
         InvalidParameters: one of them is malformed, or another plan is named.
     """
-    limits = _NewLimitsSchema().read(parameters)
+    limits = NewLimitsSchema().read(parameters)
     del limits["plan_name"]
     return limits

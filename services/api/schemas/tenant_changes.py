@@ -15,7 +15,9 @@ _FORWARDING = "pypi_package_requests_forwarding"
 _CHOICES = {True: ForwardingChoice.ON, False: ForwardingChoice.OFF, None: None}
 
 
-class _GroupChangesSchema(GrapeSchema):
+class GroupChangesSchema(GrapeSchema):
+    """What to change of a group."""
+
     name = Text(max_length=255)
     path = Text(max_length=255)
     description = Text(max_length=500, is_long=True)
@@ -24,7 +26,9 @@ class _GroupChangesSchema(GrapeSchema):
     lock_pypi_package_requests_forwarding = Truth()
 
 
-class _ProjectChangesSchema(GrapeSchema):
+class ProjectChangesSchema(GrapeSchema):
+    """What to change of a project."""
+
     name = Text(max_length=255)
     path = Text(max_length=255)
     description = Text(max_length=2000, is_long=True)
@@ -39,7 +43,7 @@ def read_group_changes(parameters: Mapping[str, Any]) -> tuple[GroupChanges, str
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _GroupChangesSchema().read(parameters)
+    found = GroupChangesSchema().read(parameters)
     forwarding = _CHOICES[found[_FORWARDING]]
     if _FORWARDING in parameters and parameters[_FORWARDING] is None:
         forwarding = ForwardingChoice.INHERIT  # Here null says something.
@@ -59,7 +63,7 @@ def read_project_changes(parameters: Mapping[str, Any]) -> tuple[ProjectChanges,
     Raises:
         InvalidParameters: that cannot be told, or nothing is to be otherwise.
     """
-    schema = _ProjectChangesSchema()
+    schema = ProjectChangesSchema()
     if not any(parameters.get(name) is not None for name in schema.load_fields):
         names = ", ".join(sorted(schema.load_fields))
         raise InvalidParameters(f"{names} are missing, at least one parameter must be provided")

@@ -14,7 +14,9 @@ from shared.ports.tenant_lists import GroupOrder, ProjectOrder
 from shared.usecases.tenant_lists import GroupQuery, ProjectQuery
 
 
-class _GroupQuerySchema(GrapeSchema):
+class GroupQuerySchema(GrapeSchema):
+    """Which groups to list."""
+
     statistics = Truth()
     skip_groups = Ids()
     all_available = Truth()
@@ -27,7 +29,9 @@ class _GroupQuerySchema(GrapeSchema):
     top_level_only = Truth()
 
 
-class _ProjectQuerySchema(GrapeSchema):
+class ProjectQuerySchema(GrapeSchema):
+    """Which projects to list."""
+
     order_by = Word(ProjectOrder)
     sort = Word(Direction)
     archived = Truth()
@@ -41,7 +45,9 @@ class _ProjectQuerySchema(GrapeSchema):
     include_subgroups = Truth()
 
 
-class _GroupDetailSchema(GrapeSchema):
+class GroupDetailSchema(GrapeSchema):
+    """How much of a group to show."""
+
     with_projects = Truth()
 
 
@@ -64,7 +70,7 @@ def read_group_query(parameters: Mapping[str, Any]) -> GroupQuery:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _GroupQuerySchema().read(parameters)
+    found = GroupQuerySchema().read(parameters)
     return GroupQuery(
         search=found.get("search", ""),
         visibility=found["visibility"],
@@ -84,7 +90,7 @@ def read_project_listing(parameters: Mapping[str, Any]) -> ProjectListing:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    found = _ProjectQuerySchema().read(parameters)
+    found = ProjectQuerySchema().read(parameters)
     query = ProjectQuery(
         search=found.get("search", ""),
         visibility=found["visibility"],
@@ -107,4 +113,4 @@ def wants_projects(parameters: Mapping[str, Any]) -> bool:
     Raises:
         InvalidParameters: that cannot be told.
     """
-    return _GroupDetailSchema().read(parameters)["with_projects"] is not False
+    return GroupDetailSchema().read(parameters)["with_projects"] is not False

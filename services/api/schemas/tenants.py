@@ -15,7 +15,9 @@ from shared.usecases.tenants import NewGroup, NewProject
 _NEITHER = "name, path are missing, at least one parameter must be provided"
 
 
-class _NewGroupSchema(GrapeSchema):
+class NewGroupSchema(GrapeSchema):
+    """A group to add."""
+
     name = Text(max_length=255, required=True)
     path = Text(max_length=255, required=True)
     parent_id = Id()
@@ -23,7 +25,9 @@ class _NewGroupSchema(GrapeSchema):
     description = Text(max_length=500, is_long=True)
 
 
-class _NewProjectSchema(GrapeSchema):
+class NewProjectSchema(GrapeSchema):
+    """A project to add."""
+
     name = Text(max_length=255)
     path = Text(max_length=255)
     namespace_id = Id()
@@ -44,7 +48,7 @@ def read_new_group(parameters: Mapping[str, Any]) -> NewGroup:
     Raises:
         InvalidParameters: they describe none.
     """
-    group = _NewGroupSchema().read(parameters)
+    group = NewGroupSchema().read(parameters)
     parent_id = group["parent_id"]
     return NewGroup(
         name=group["name"],
@@ -61,7 +65,7 @@ def read_new_project(parameters: Mapping[str, Any]) -> NewProject:
     Raises:
         InvalidParameters: they describe none.
     """
-    project = _NewProjectSchema().read(parameters)
+    project = NewProjectSchema().read(parameters)
     namespace_id = project["namespace_id"]
     access = project["package_registry_access_level"]
     if access is None:

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from services.api.multipart import FILE_FIELD, ReceivedFile, ReceivedForm
-from services.api.schemas.grape import INVALID, MISSING, GrapeSchema
+from services.api.schemas.grape import INVALID, MISSING, GrapeSchema, JsonSchema
 from shared.usecases.upload import UploadForm
 
 _TRUNCATED = {
@@ -30,6 +30,10 @@ class _File(fields.Field[ReceivedFile]):
     def __init__(self) -> None:
         super().__init__(required=True, error_messages={"required": MISSING})
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "format": "binary"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> ReceivedFile:
         if not isinstance(value, ReceivedFile):
             raise ValidationError(INVALID)
@@ -38,6 +42,10 @@ class _File(fields.Field[ReceivedFile]):
 
 class _Single(fields.Field[str]):
     """A field that may be there once: a second one would leave open which of them counts."""
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], str):
@@ -52,6 +60,10 @@ class _Digest(_Single):
         super().__init__()
         self.length = length
 
+    @property
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "pattern": f"^[0-9A-Fa-f]{{{self.length}}}$"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs).strip()
         if text and (len(text) != self.length or not _HEX.fullmatch(text)):
@@ -59,7 +71,9 @@ class _Digest(_Single):
         return text.lower()
 
 
-class _UploadSchema(GrapeSchema):
+class UploadSchema(GrapeSchema):
+    """The form of an upload."""
+
     content = _File()
     name = _Single(required=True, error_messages={"required": MISSING})
     version = _Single(required=True, error_messages={"required": MISSING})
@@ -86,7 +100,7 @@ def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
     parameters: dict[str, Any] = dict(form.fields)
     if form.file is not None and FILE_FIELD not in form.fields:
         parameters[FILE_FIELD] = form.file
-    upload = _UploadSchema().read(parameters)
+    upload = UploadSchema().read(parameters)
     file: ReceivedFile = upload[FILE_FIELD]
     kept = {name: [_truncate(upload[name], length)] for name, length in _TRUNCATED.items() if name in upload}
     return UploadForm(

@@ -63,7 +63,9 @@ class OwnUserSchema(FullUserSchema):
         return told if told["is_admin"] else {name: value for name, value in told.items() if name != "is_admin"}
 
 
-class _NewUserSchema(GrapeSchema):
+class NewUserSchema(GrapeSchema):
+    """A user to add."""
+
     email = Text(max_length=255, required=True)
     password = Text(max_length=1000)
     reset_password = Truth()
@@ -80,7 +82,9 @@ class _NewUserSchema(GrapeSchema):
             raise ValidationError(_NO_PASSWORD)
 
 
-class _UserFilterSchema(GrapeSchema):
+class UserFilterSchema(GrapeSchema):
+    """Which users to list."""
+
     username = Text(max_length=255)
     search = Text(max_length=255)
     active = Truth()
@@ -94,7 +98,7 @@ def read_new_user(parameters: Mapping[str, Any]) -> NewUser:
     Raises:
         InvalidParameters: they describe none.
     """
-    user = _NewUserSchema().read(parameters)
+    user = NewUserSchema().read(parameters)
     is_made_up = bool(user["reset_password"] or user["force_random_password"])
     return NewUser(
         username=user["username"],
@@ -112,7 +116,7 @@ def read_user_filter(parameters: Mapping[str, Any], *, caller: Principal) -> Use
     Raises:
         InvalidParameters: one of them is malformed.
     """
-    wanted = _UserFilterSchema().read({name: value for name, value in parameters.items() if value != ""})
+    wanted = UserFilterSchema().read({name: value for name, value in parameters.items() if value != ""})
     states = frozenset(UserState)
     if wanted["active"]:
         states &= {UserState.ACTIVE}
