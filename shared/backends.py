@@ -14,10 +14,12 @@ from shared.errors import SettingsInvalid
 from shared.metadata import migrate as migrations
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
+from shared.ports.failed_attempts import FailedAttempts
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 from shared.queue.arq_queue import open_arq_queue
 from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, redis_settings
+from shared.queue.failed_attempts import open_failed_attempts
 from shared.queue.serialization import job_deserializer, job_serializer
 from shared.settings import Settings
 
@@ -29,11 +31,12 @@ class Backends:
     store: MetadataStore
     blobs: BlobStore
     queue: JobQueue
+    failed_attempts: FailedAttempts
 
 
 @asynccontextmanager
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
-    """Open the three backends that the settings name, and close them in reverse order.
+    """Open the backends that the settings name, and close them in reverse order.
 
     None of them need answer yet: readiness tells whether they do.
 
@@ -45,7 +48,10 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         store = await stack.enter_async_context(open_metadata_store(settings.database_url))
         blobs = await stack.enter_async_context(open_local_blob_store(_blob_root(settings)))
         queue = await stack.enter_async_context(open_arq_queue(redis_url))
-        yield Backends(store=store, blobs=blobs, queue=queue)
+        failed_attempts = await stack.enter_async_context(
+            open_failed_attempts(redis_url, limit=settings.auth_failures_per_minute)
+        )
+        yield Backends(store=store, blobs=blobs, queue=queue, failed_attempts=failed_attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,3 +42,5 @@ class Door(Enum):
     """Packages API of a project: personal tokens and job tokens, no Basic."""
     CONTROL = auto()
     """Everything else: personal tokens, no Basic."""
+    OWN_TOKEN = auto()
+    """A token's own endpoints: personal tokens; other kinds, wherever they stand, hear that they are none."""

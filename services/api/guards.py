@@ -109,9 +109,9 @@ signed_in = Guard(Door.CONTROL, _signed_in)
 """Users with a personal access token; notes PRINCIPAL, a SignedIn."""
 signed_in_to_learn_who = Guard(Door.CONTROL, _signed_in_to_learn_who)
 """As `signed_in`; a token that can only tell who its user is suffices."""
-with_own_token = Guard(Door.CONTROL, _with_own_token)
+with_own_token = Guard(Door.OWN_TOKEN, _with_own_token)
 """As `signed_in`; any personal token suffices, whatever its scopes, and any other kind is told so."""
-to_rotate_own_token = Guard(Door.CONTROL, _to_rotate_own_token)
+to_rotate_own_token = Guard(Door.OWN_TOKEN, _to_rotate_own_token)
 """As `with_own_token`; of narrow tokens only those that can rotate themselves."""
 anybody_to_learn_who = Guard(Door.CONTROL, _anybody_to_learn_who)
 """Anybody, who is asked who they are; a token that can only tell who its user is suffices. Notes PRINCIPAL."""

@@ -1,23 +1,30 @@
 """What hangs on the application and on a request, and under which key."""
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
 from services.api.use_cases import UseCases
 from shared.models import Principal
+from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.settings import Settings
 from shared.usecases.visits import GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
+FAILED_ATTEMPTS: web.AppKey[FailedAttempts] = web.AppKey("failed_attempts")
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
-DESCRIPTION = web.AppKey("description", bytes)
-"""The OpenAPI document of the whole URL table."""
+DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
+"""Gives the OpenAPI document of the whole URL table."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""
+CLIENT: web.RequestKey[IpAddress | None] = web.RequestKey("client")
+"""Set by the request log: where the request comes from; None where nobody can say."""
 HAS_BEGUN = web.RequestKey("has_begun", bool)
 """Set when the answer's head is about to be written; from then on nothing else can be answered."""
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal")

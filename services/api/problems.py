@@ -62,6 +62,18 @@ class BodyTooLarge(LarderError):
     """A body that is no upload is larger than such bodies may be."""
 
 
+class TooManyFailures(LarderError):
+    """The client has brought too many wrong secrets, and is not asked for any more for now.
+
+    Args:
+        seconds: how long that lasts; more than 0.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"{seconds:g}")
+        self.seconds = seconds
+
+
 class GroupInvalid(LarderError):
     """A group that was to be saved breaks rules; GitLab tells this in one sentence, other records as an object.
 

@@ -51,7 +51,7 @@ class Authentication:
                 return await self._at_pypi(credentials)
             case Door.PACKAGES:
                 return await self._at_packages(credentials)
-            case Door.CONTROL:
+            case Door.CONTROL | Door.OWN_TOKEN:
                 return await self._by_personal_token(credentials)
 
     async def of_other_kind(self, credentials: Credentials) -> Recognised | None:
@@ -150,6 +150,23 @@ class Authentication:
             self.looked_up[secret] = await self.rows.tokens.by_digest(digest_of(secret))
         token = self.looked_up[secret]
         return token if token is not None and token.kind is kind else None
+
+
+def brings_secret(credentials: Credentials, door: Door) -> bool:
+    """Say whether any secret was brought that this door looks at, whatever it is worth."""
+    is_for_us = credentials.private_token is not None and not credentials.private_token.startswith(JOB_PREFIX)
+    is_explicit = is_for_us or credentials.bearer is not None
+    password = credentials.basic.password if credentials.basic else None
+    match door:
+        case Door.PYPI:
+            return is_explicit or bool(password if credentials.basic else credentials.deploy_token)
+        case Door.PACKAGES:
+            return is_explicit or credentials.job_token is not None
+        case Door.CONTROL:
+            return is_explicit
+        case Door.OWN_TOKEN:
+            others = (credentials.private_token, credentials.deploy_token, credentials.job_token, password)
+            return is_explicit or any(others)
 
 
 def _unknown() -> Recognised:

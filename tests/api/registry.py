@@ -217,7 +217,7 @@ async def running_registry(settings: Settings) -> AsyncIterator[Registry]:
     async with (
         open_backends(settings) as backends,
         listening(app, None) as server,
-        aiohttp.ClientSession(timeout=_PATIENCE, auto_decompress=False) as session,
+        aiohttp.ClientSession(timeout=_PATIENCE, skip_auto_headers=["Accept-Encoding"]) as session,
     ):
         first = await Bootstrap(backends.store)(ROOT_TOKEN)
         port = server.sockets[0].getsockname()[1]

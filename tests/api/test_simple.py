@@ -34,7 +34,7 @@ async def test_the_index_lists_each_name_once(published: Registry, path: str, pr
     answer = await published.get(f"{published.pypi_of(project)}/{path}")
     assert answer.status == 200
     assert answer.headers["content-type"] == HTML_TYPE
-    assert answer.headers["vary"] == "Accept"
+    assert answer.headers["vary"] == "Accept, Accept-Encoding"
     assert answer.body.decode() == (
         "<!DOCTYPE html>\n<html>\n  <head>\n"
         '    <meta name="pypi:repository-version" content="1.4">\n'
@@ -187,7 +187,7 @@ async def test_an_unchanged_page_is_not_sent_again(published: Registry, path: st
     assert (again.status, again.body) == (304, b"")
     assert again.headers["etag"] == etag
     assert again.headers["cache-control"] == "private, no-cache"
-    assert again.headers["vary"] == "Accept"
+    assert again.headers["vary"] == "Accept, Accept-Encoding"
 
     as_json = await published.get(f"{published.pypi}/{path}", If_None_Match=etag, Accept=SIMPLE_JSON)
     assert as_json.status == 200

@@ -78,6 +78,13 @@ def test_what_may_come_back_says_when_to_try_again() -> None:
         assert answer_to(error, None).headers == {"Retry-After": "1"}
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(0.001, "1"), (1.0, "1"), (59.2, "60")])
+def test_who_failed_too_often_hears_in_whole_seconds_when_to_try_again(seconds: float, told: str) -> None:
+    answer = answer_to(problems.TooManyFailures(seconds), Door.PYPI)
+    assert (answer.status, answer.body) == (429, {"message": "429 Too Many Requests"})
+    assert answer.headers == {"Retry-After": told}
+
+
 @given(reason=st.text())
 def test_any_reason_can_be_told(reason: str) -> None:
     assert json.dumps(answer_to(errors.ValidationFailed(reason), None).body)

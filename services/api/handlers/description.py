@@ -1,14 +1,14 @@
 """The API's description of itself."""
 
-from aiohttp import hdrs, web
+import asyncio
+
+from aiohttp import web
 
 from services.api.keys import DESCRIPTION
+from services.api.presenters.json_response import json_response
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """Give the OpenAPI document of all that the API can do."""
-    return web.Response(
-        body=request.app[DESCRIPTION],
-        content_type="application/json",
-        headers={hdrs.CACHE_CONTROL: "no-cache"},
-    )
+    document = await asyncio.to_thread(request.app[DESCRIPTION])
+    return json_response(document)

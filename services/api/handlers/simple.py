@@ -27,7 +27,7 @@ async def index(request: web.Request) -> web.StreamResponse:
             body = simple_json.render_index(names)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
             body = simple_html.render_index(project.name, names, project.id, Links(external_url(request)))
-    return revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -58,7 +58,7 @@ async def page(request: web.Request) -> web.StreamResponse:
             body = simple_json.render_page(name, files, links)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
             body = simple_html.render_page(files[0].package_name if files else name, files, links)
-    return revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
 
 
 def _format(request: web.Request) -> SimpleFormat:

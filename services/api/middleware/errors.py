@@ -4,6 +4,7 @@ Source: contract, PyPI 2.3 and Packages 1.2; lib/api/helpers.rb, lib/api/api_gua
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,12 @@ def _insufficient_scope(error: errors.InsufficientScope) -> Answer:
     return Answer(403, {"error": "insufficient_scope", "error_description": _INSUFFICIENT, "scope": scopes})
 
 
+def _too_many_failures(error: problems.TooManyFailures) -> Answer:
+    # As GitLab's API words it (`too_many_requests!`); what stands before its API says "Retry later" as plain text.
+    seconds = max(math.ceil(error.seconds), 1)
+    return Answer(429, {"message": "429 Too Many Requests"}, {hdrs.RETRY_AFTER: str(seconds)})
+
+
 def _validation_failed(reason: str) -> Answer:
     return message(400, f"400 Bad request - Validation failed: {reason}")
 
@@ -96,6 +103,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.TokenRevoked: lambda _: _invalid_token(_REVOKED),
     errors.InsufficientScope: _insufficient_scope,
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
+    problems.TooManyFailures: _too_many_failures,
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
     errors.Conflict: lambda e: message(409, e.reason),
     errors.Refused: lambda e: message(400, f"400 Bad request - {e.reason}"),

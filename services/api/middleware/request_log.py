@@ -7,7 +7,8 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from services.api.keys import HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
+from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
+from services.api.origin import client_address
 from services.api.routes import endpoint_of
 from shared.models import Known, actor_of
 
@@ -27,6 +28,7 @@ def new_request_id() -> str:
 async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Name the request, and write down how it ended: never its query or headers, which hold secrets."""
     request[REQUEST_ID] = new_request_id()
+    request[CLIENT] = client = client_address(request)
     structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
     clock = asyncio.get_running_loop().time
     began_at = clock()
@@ -50,6 +52,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
             "status": status,
             "bytes": sent_bytes,
             "received_bytes": request.content.total_bytes,
+            "client": str(client) if client else None,
             "seconds": round(clock() - began_at, 6),
             "principal": actor_of(principal) if isinstance(principal, Known) else None,
         }

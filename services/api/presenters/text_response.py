@@ -5,21 +5,34 @@ import hashlib
 from aiohttp import hdrs, web
 
 from services.api.conditions import is_known, strong_etag
+from services.api.presenters.compression import Coding, choose_coding, encode
 from shared.models import Project, Visibility
 
 
-def revalidated_response(request: web.Request, body: bytes, *, content_type: str, project: Project) -> web.Response:
+async def revalidated_response(
+    request: web.Request, body: bytes, *, content_type: str, project: Project
+) -> web.Response:
     """Return the body, or 304 when the client has this very one.
 
     pip and others keep pages as long as they are told; `no-cache` makes them ask, and the strong ETag makes that cheap.
     """
-    etag = strong_etag(hashlib.sha256(body).hexdigest())
+    coding = choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, []), size_bytes=len(body))
+    etag = _tag_of(body, coding)
     is_public = project.visibility is Visibility.PUBLIC
     headers = {
         hdrs.ETAG: etag,
         hdrs.CACHE_CONTROL: "no-cache" if is_public else "private, no-cache",
-        hdrs.VARY: "Accept",
+        hdrs.VARY: "Accept, Accept-Encoding",
     }
     if is_known(request.headers, etag=etag, modified_at=None):
         return web.Response(status=304, headers=headers)
-    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type, **headers})
+    headers[hdrs.CONTENT_TYPE] = content_type
+    if coding is not Coding.IDENTITY:
+        headers[hdrs.CONTENT_ENCODING] = coding
+    return web.Response(body=await encode(body, coding), headers=headers)
+
+
+def _tag_of(body: bytes, coding: Coding) -> str:
+    """Return the strong tag of the body in this coding: other bytes, so another tag (RFC 9110 section 8.8.3.3)."""
+    digest = hashlib.sha256(body).hexdigest()
+    return strong_etag(digest if coding is Coding.IDENTITY else f"{digest}-{coding}")
