@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from shared.forwarding import forwards_unknown_names
-from shared.models import InstanceSettings, Namespace
 from shared.names import NormalizedName
 from shared.ports.metadata_store import MetadataStore, Reading
 from shared.usecases.visits import GroupVisit, Visit
@@ -24,39 +23,28 @@ class ForwardUnknownName:
     store: MetadataStore
     upstream: str | None
 
-    async def from_project(self, visit: Visit, name: NormalizedName) -> str | None:
+    async def __call__(self, visit: Visit | GroupVisit, name: NormalizedName) -> str | None:
         """Return the URL of the name's simple page upstream, or None: it is not forwarded.
 
-        What the project ever had is ours, and never asked for elsewhere.
-        """
-        if self.upstream is None:
-            return None
-        project = visit.project
-        async with self.store.reading() as rows:
-            if not await _is_wanted(rows, visit.settings, project.namespace):
-                return None
-            if await rows.forwarding.was_in_project(project.id, name):
-                return None
-        return _page_of(self.upstream, name)
-
-    async def from_group(self, visit: GroupVisit, name: NormalizedName) -> str | None:
-        """Return the URL of the name's simple page upstream, or None: it is not forwarded.
-
-        What any project below the group ever had is ours, the caller may see it or not.
+        What the project ever had is ours and never asked for elsewhere; of a group, what any project below it ever had,
+        the visitor may see it or not.
         """
         if self.upstream is None:
             return None
         async with self.store.reading() as rows:
-            if not await _is_wanted(rows, visit.settings, visit.group):
+            if not await _is_wanted(rows, visit) or await _is_ours(rows, visit, name):
                 return None
-            if await rows.forwarding.was_below_group(visit.group.id, name):
-                return None
-        return _page_of(self.upstream, name)
+        return f"{self.upstream}/{quote(name, safe='')}/"
 
 
-async def _is_wanted(rows: Reading, settings: InstanceSettings, namespace: Namespace) -> bool:
-    return forwards_unknown_names(settings, await rows.forwarding.rules(namespace))
+async def _is_wanted(rows: Reading, visit: Visit | GroupVisit) -> bool:
+    namespace = visit.group if isinstance(visit, GroupVisit) else visit.project.namespace
+    return forwards_unknown_names(visit.settings, await rows.forwarding.rules(namespace))
 
 
-def _page_of(upstream: str, name: NormalizedName) -> str:
-    return f"{upstream}/{quote(name, safe='')}/"
+async def _is_ours(rows: Reading, visit: Visit | GroupVisit, name: NormalizedName) -> bool:
+    match visit:
+        case Visit(project=project):
+            return await rows.forwarding.was_in_project(project.id, name)
+        case GroupVisit(group=group):
+            return await rows.forwarding.was_below_group(group.id, name)

@@ -4,9 +4,13 @@ import json
 
 import pytest
 
-from shared.models import Project, RegistryAccess, Visibility
+from shared.models import AccessLevel, Anonymous, InstanceSettings, Namespace, Project, RegistryAccess, Visibility
 from shared.names import NormalizedName
+from shared.ports.package_rows import NewPackage
+from shared.ports.tenant_changes import ForwardingChoice, GroupChanges
 from shared.usecases.destroy import DeletePackage
+from shared.usecases.forward import ForwardUnknownName
+from shared.usecases.visits import GroupVisit
 from tests.api.raw_http import connected, exchange, head, upload_target
 from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry
 from tests.distributions import build_wheel
@@ -246,3 +250,35 @@ async def test_whoever_is_nearest_decides_and_locks_bind_from_the_next_request_o
         400,
         f'{{"message":{{"{ON}":["cannot be changed because it is locked by an ancestor"]}}}}'.encode(),
     )
+
+
+async def test_what_any_project_below_a_group_ever_had_is_the_groups_own_for_everybody(registry: Registry) -> None:
+    app = await registry.add_project("app")
+    beside = await registry.add_project("beside", registry_access=RegistryAccess.DISABLED)
+    async with registry.backends.store.writing() as rows:
+        sub = await rows.tenants.add_group(
+            parent=app.namespace, name="Sub", path="sub", description="", visibility=Visibility.PRIVATE
+        )
+        await rows.tenant_changes.change_group(app.namespace, GroupChanges(forwarding=ForwardingChoice.ON))
+    forward = ForwardUnknownName(registry.backends.store, UPSTREAM)
+
+    async def is_sent_on(group: Namespace) -> bool:
+        visit = GroupVisit(
+            principal=Anonymous(),
+            group=group,
+            level=AccessLevel.NO_ACCESS,
+            is_member_below=False,
+            settings=InstanceSettings(),
+        )
+        url = await forward(visit, NormalizedName("pkg"))
+        assert url in (None, f"{UPSTREAM}/pkg/")
+        return url is not None
+
+    assert await is_sent_on(app.namespace)
+    assert await is_sent_on(sub)
+    async with registry.backends.store.writing() as rows:
+        await rows.packages.find_or_add(
+            NewPackage(beside.id, "pkg", NormalizedName("pkg"), "1.0", canonical_version="1", creator_id=None)
+        )
+    assert not await is_sent_on(app.namespace)
+    assert await is_sent_on(sub)

@@ -49,7 +49,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     try:
         files = await use_cases.list_package_files(project.id, name)
     except NotFound:
-        elsewhere = await use_cases.forward_unknown_name.from_project(visit, name)
+        elsewhere = await use_cases.forward_unknown_name(visit, name)
         if elsewhere is None:
             raise
         return moved_upstream(request, elsewhere)
