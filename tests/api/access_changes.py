@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.api.routes import API, GROUP, PROJECT, TOKENS
+from services.api.routes import API, GROUP, PROJECT, RULES, TOKENS
 
 FORWARDING = "pypi_package_requests_forwarding"
 
@@ -220,6 +220,53 @@ WRITES = [
     *_members(PROJECT, {"project": "app"}, project="<app>"),
     *_members(GROUP, {"group": "team"}, namespace="<team>"),
     Write(
+        ("POST", RULES),
+        {"project": "app"},
+        body={
+            "package_name_pattern": "new-*",
+            "package_type": "pypi",
+            "minimum_access_level_for_push": "owner",
+        },
+        by="owner",
+        status=201,
+        action="protection_rule.created",
+        target="protection_rule:{id}",
+        project="<app>",
+        details={
+            "package_name_pattern": "new-*",
+            "package_type": "pypi",
+            "minimum_access_level_for_push": "owner",
+            "minimum_access_level_for_delete": None,
+        },
+        refused=("member", 403),
+    ),
+    Write(
+        ("PATCH", f"{RULES}/{{package_protection_rule_id}}"),
+        {"project": "app", "package_protection_rule_id": "rule"},
+        body={"minimum_access_level_for_push": "admin"},
+        by="owner",
+        action="protection_rule.changed",
+        target="protection_rule:<rule>",
+        project="<app>",
+        details={
+            "package_name_pattern": "mine-*",
+            "package_type": "pypi",
+            "minimum_access_level_for_push": "admin",
+            "minimum_access_level_for_delete": None,
+        },
+        refused=("member", 403),
+    ),
+    Write(
+        ("DELETE", f"{RULES}/{{package_protection_rule_id}}"),
+        {"project": "app", "package_protection_rule_id": "old rule"},
+        by="owner",
+        status=204,
+        action="protection_rule.deleted",
+        target="protection_rule:<old rule>",
+        project="<app>",
+        refused=("member", 403),
+    ),
+    Write(
         ("PUT", f"{API}/application/settings"),
         body={"allow_guest_plus_roles_to_pull_packages": False},
         action="instance_settings.changed",
@@ -253,6 +300,8 @@ INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("PUT", f"{API}/groups/team/members/<stranger>", {"access_level": 30}, 404),
     ("DELETE", f"{API}/groups/team/members/<owner>", {}, 403),
     ("DELETE", f"{API}/projects/team%2Fapp/members/<stranger>", {}, 404),
+    ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
     ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
     ("PUT", f"{API}/application/plan_limits", {"pypi_max_file_size": -1}, 400),
 ]
@@ -261,6 +310,11 @@ INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
 UNCHANGED: list[tuple[str, str, Mapping[str, Any]]] = [
     ("POST", f"{API}/users/<blocked>/block", {}),
     ("POST", f"{API}/users/<active>/unblock", {}),
+    (
+        "PATCH",
+        f"{API}/projects/team%2Fapp/packages/protection/rules/<rule>",
+        {"minimum_access_level_for_push": "maintainer"},
+    ),
     ("PUT", f"{API}/application/settings", {"unknown": True}),
 ]
 """What changes nothing, because it is so already, and leaves no event."""

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from services.api.routes import API, ENDPOINTS, PROJECT
 from shared.models import AccessLevel, User, Visibility
+from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
 from tests.api.access_changes import INVALID, UNCHANGED, WRITES, Write
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 
@@ -108,6 +109,11 @@ async def scene(bare_registry: Registry) -> Scene:
             await rows.tenants.add_namespace_member(team, users[name].id, level=level, expires_at=None)
         for name in ("member", "leaver"):
             await rows.tenants.add_project_member(app, users[name].id, level=AccessLevel.GUEST, expires_at=None)
+        terms = ProtectionTerms("mine-*", ProtectedPackageType.PYPI, ProtectionLevel.MAINTAINER, None)
+        rules = [
+            await rows.protection_rules.add(app.id, replace(terms, package_name_pattern=f"{name}-*"))
+            for name in ("mine", "old")
+        ]
         root = await rows.tenants.user_by_username("root")
     assert root is not None
     users["root"] = root
@@ -119,6 +125,7 @@ async def scene(bare_registry: Registry) -> Scene:
     assert (await registry.ask("POST", f"{API}/users/{users['blocked'].id}/block")).status == 201
     places = {name: int(user.id) for name, user in users.items()}
     places |= {"team": team.id, "app": app.id, "old project": old_project.id, "old group": old.id}
+    places |= {"rule": rules[0].id, "old rule": rules[1].id}
     with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
         named = dict(database.execute("SELECT name, id FROM access_tokens").fetchall())
     database.close()
