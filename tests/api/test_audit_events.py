@@ -9,15 +9,52 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from services.api.routes import API, ENDPOINTS, PROJECT
+from services.api.routes import API, ENDPOINTS, PROJECT, TOKENS
 from shared.models import AccessLevel, User, Visibility
 from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
-from tests.api.access_changes import INVALID, UNCHANGED, WRITES, Write
+from tests.api.access_changes import WRITES, Write
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 
 _EXEMPT = f"{PROJECT}/packages"
 """What lies below is about packages, whose own tests look at what is told of them: all but the rules."""
 _RULES = f"{PROJECT}/packages/protection"
+
+INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
+    ("POST", f"{API}/users", {"email": "root@localhost", "username": "x", "name": "X", "reset_password": True}, 409),
+    ("POST", f"{API}/users", {"email": "x@localhost", "username": "x", "name": "X", "password": "short"}, 400),
+    ("POST", f"{API}/users/1/block", {}, 403),
+    ("POST", f"{API}/users/4711/block", {}, 404),
+    ("POST", f"{API}/users/1/personal_access_tokens", {"name": "x", "scopes": ["everything"]}, 400),
+    ("DELETE", f"{TOKENS}/4711", {}, 404),
+    ("POST", f"{API}/groups", {"name": "x", "path": "team"}, 400),
+    ("PUT", f"{API}/groups/team", {"visibility": "open"}, 400),
+    ("PUT", f"{API}/groups/team", {"path": "other"}, 400),
+    ("POST", f"{API}/projects", {"path": "app", "namespace_id": "<team>"}, 400),
+    ("PUT", f"{API}/projects/team%2Fapp", {"name": "Old-Project"}, 400),
+    ("POST", f"{API}/groups/team/members", {"user_id": "<member>", "access_level": 30}, 409),
+    ("POST", f"{API}/groups/team/members", {"user_id": "<stranger>", "access_level": 31}, 400),
+    ("POST", f"{API}/groups/team/members", {"user_id": 4711, "access_level": 30}, 404),
+    ("PUT", f"{API}/groups/team/members/<stranger>", {"access_level": 30}, 404),
+    ("DELETE", f"{API}/groups/team/members/<owner>", {}, 403),
+    ("DELETE", f"{API}/projects/team%2Fapp/members/<stranger>", {}, 404),
+    ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
+    ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
+    ("PUT", f"{API}/application/plan_limits", {"pypi_max_file_size": -1}, 400),
+]
+"""What an administrator asks for in vain."""
+
+UNCHANGED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("POST", f"{API}/users/<blocked>/block", {}),
+    ("POST", f"{API}/users/<active>/unblock", {}),
+    (
+        "PATCH",
+        f"{API}/projects/team%2Fapp/packages/protection/rules/<rule>",
+        {"minimum_access_level_for_push": "maintainer"},
+    ),
+    ("PUT", f"{API}/application/settings", {"unknown": True}),
+]
+"""What changes nothing, because it is so already, and leaves no event."""
 
 
 @dataclass(frozen=True, slots=True)
