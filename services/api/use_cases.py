@@ -7,6 +7,7 @@ from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
+from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
@@ -58,6 +59,10 @@ class UseCases:
     show_personal_token: ShowPersonalToken
     revoke_personal_token: RevokePersonalToken
     rotate_personal_token: RotatePersonalToken
+    create_deploy_token: CreateDeployToken
+    list_deploy_tokens: ListDeployTokens
+    show_deploy_token: ShowDeployToken
+    revoke_deploy_token: RevokeDeployToken
     list_namespaces: ListNamespaces
     show_namespace: ShowNamespace
     show_settings: ShowSettings
@@ -114,6 +119,10 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_personal_token=ShowPersonalToken(store),
         revoke_personal_token=RevokePersonalToken(store),
         rotate_personal_token=RotatePersonalToken(store),
+        create_deploy_token=CreateDeployToken(store),
+        list_deploy_tokens=ListDeployTokens(store),
+        show_deploy_token=ShowDeployToken(store),
+        revoke_deploy_token=RevokeDeployToken(store),
         list_namespaces=ListNamespaces(store),
         show_namespace=ShowNamespace(store),
         show_settings=ShowSettings(store, defaults),

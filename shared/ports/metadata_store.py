@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.forwarding_rows import ForwardingReads
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
@@ -43,6 +44,11 @@ class Reading(Protocol):
     @property
     def tokens(self) -> TokenReads:
         """Return the calls about access tokens."""
+        ...
+
+    @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
         ...
 
     @property
@@ -106,6 +112,11 @@ class Writing(Protocol):
     @property
     def tokens(self) -> TokenWrites:
         """Return the calls about access tokens."""
+        ...
+
+    @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
         ...
 
     @property

@@ -80,6 +80,38 @@ def _members(path: str, source: Mapping[str, str], *, project: str = "", namespa
     ]
 
 
+def _deploy_tokens(path: str, source: Mapping[str, str], *, project: str = "", namespace: str = "") -> list[Write]:
+    told = {"name": "ci", "username": "ci", "scopes": "read_package_registry", "expires_at": None}
+    (place,) = source.values()
+    return [
+        Write(
+            ("POST", f"{path}/deploy_tokens"),
+            source,
+            body={"name": "ci", "username": "ci", "scopes": ["read_package_registry"]},
+            by="owner",
+            status=201,
+            action="deploy_token.created",
+            target="deploy_token:{id}",
+            details=told,
+            refused=("member", 403),
+            project=project,
+            namespace=namespace,
+        ),
+        Write(
+            ("DELETE", f"{path}/deploy_tokens/{{token}}"),
+            {**source, "token": f"deploy token of {place}"},
+            by="owner",
+            status=204,
+            action="deploy_token.revoked",
+            target=f"deploy_token:<deploy token of {place}>",
+            details=told,
+            refused=("member", 403),
+            project=project,
+            namespace=namespace,
+        ),
+    ]
+
+
 WRITES = [
     Write(
         ("POST", f"{API}/users"),
@@ -219,6 +251,8 @@ WRITES = [
     ),
     *_members(PROJECT, {"project": "app"}, project="<app>"),
     *_members(GROUP, {"group": "team"}, namespace="<team>"),
+    *_deploy_tokens(PROJECT, {"project": "app"}, project="<app>"),
+    *_deploy_tokens(GROUP, {"group": "team"}, namespace="<team>"),
     Write(
         ("POST", RULES),
         {"project": "app"},

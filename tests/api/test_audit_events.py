@@ -37,6 +37,8 @@ INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("PUT", f"{API}/groups/team/members/<stranger>", {"access_level": 30}, 404),
     ("DELETE", f"{API}/groups/team/members/<owner>", {}, 403),
     ("DELETE", f"{API}/projects/team%2Fapp/members/<stranger>", {}, 404),
+    ("POST", f"{API}/groups/team/deploy_tokens", {"name": "x", "scopes": []}, 400),
+    ("DELETE", f"{API}/groups/team/deploy_tokens/4711", {}, 404),
     ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
     ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
     ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
@@ -151,6 +153,18 @@ async def scene(bare_registry: Registry) -> Scene:
             await rows.protection_rules.add(app.id, replace(terms, package_name_pattern=f"{name}-*"))
             for name in ("mine", "old")
         ]
+        deploy_tokens = {
+            name: await rows.tokens.add_deploy(
+                source,
+                digest=name,
+                name="ci",
+                username="ci",
+                scopes=("read_package_registry",),
+                expires_at=None,
+                creator_id=users["owner"].id,
+            )
+            for name, source in (("app", app), ("team", team))
+        }
         root = await rows.tenants.user_by_username("root")
     assert root is not None
     users["root"] = root
@@ -163,6 +177,7 @@ async def scene(bare_registry: Registry) -> Scene:
     places = {name: int(user.id) for name, user in users.items()}
     places |= {"team": team.id, "app": app.id, "old project": old_project.id, "old group": old.id}
     places |= {"rule": rules[0].id, "old rule": rules[1].id}
+    places |= {f"deploy token of {name}": token.id for name, token in deploy_tokens.items()}
     with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
         named = dict(database.execute("SELECT name, id FROM access_tokens").fetchall())
     database.close()

@@ -301,6 +301,24 @@ async def test_a_token_is_refused_from_the_instant_on_at_which_it_expires(
         assert await what_is_told(process, scene, secret) == dict.fromkeys(READS, EXPIRED)
 
 
+async def test_a_deploy_token_is_known_to_nobody_from_the_next_request_on(
+    processes: tuple[Registry, Registry],
+) -> None:
+    here, there = processes
+    scene = await arrange(here, there, CASES["a member leaves"], 0)
+    for source in (f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"):
+        made = await scene.change("POST", f"{source}/deploy_tokens?name=ci&scopes=read_package_registry")
+        for is_revoked in (False, True):
+            if is_revoked:
+                await scene.change("DELETE", f"{source}/deploy_tokens/{made.json['id']}")
+            for process in (there, here):
+                for path in READS:
+                    url = f"{process.pypi_of(scene.project.id)}/{path}"
+                    answer = await process.get(url, token=None, Deploy_Token=made.json["token"])
+                    told = (answer.status, None if answer.status == 200 else answer.body)
+                    assert told == (UNAUTHORIZED if is_revoked else LET_IN)
+
+
 async def test_a_private_group_is_gone_for_strangers_from_the_next_request_on(
     processes: tuple[Registry, Registry],
 ) -> None:
