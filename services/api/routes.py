@@ -31,6 +31,7 @@ from services.api.handlers import (
     instance,
     members,
     namespaces,
+    packages,
     personal_tokens,
     projects,
     protection_rules,
@@ -40,6 +41,7 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.package_guards import may_read_packages_of_project
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,
@@ -65,6 +67,7 @@ GROUP = f"{API}/groups/{{group}}"
 PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
+PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
 
 
@@ -73,6 +76,11 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
+    Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
+    Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),

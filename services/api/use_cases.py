@@ -14,6 +14,8 @@ from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
+from shared.usecases.package_admission import PackageAdmission
+from shared.usecases.package_lists import ListFilesOfPackage, ListPackagePipelines, ListPackages, ShowPackage
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
     ListPersonalTokens,
@@ -78,6 +80,11 @@ class UseCases:
     add_members: AddMembers
     change_member: ChangeMember
     remove_member: RemoveMember
+    package_admission: PackageAdmission
+    list_packages: ListPackages
+    show_package: ShowPackage
+    list_package_pipelines: ListPackagePipelines
+    list_files_of_package: ListFilesOfPackage
     list_protection_rules: ListProtectionRules
     create_protection_rule: CreateProtectionRule
     change_protection_rule: ChangeProtectionRule
@@ -92,8 +99,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         allow_guest_plus_roles_to_pull_packages=settings.allow_guests_to_pull,
         pypi_max_file_size=settings.max_file_size_bytes,
     )
+    admission = Admission(store=store, defaults=defaults)
     return UseCases(
-        admission=Admission(store=store, defaults=defaults),
+        admission=admission,
         upload_package_file=UploadPackageFile(
             store=store,
             blobs=blobs,
@@ -138,6 +146,11 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         add_members=AddMembers(store),
         change_member=ChangeMember(store),
         remove_member=RemoveMember(store),
+        package_admission=PackageAdmission(admission),
+        list_packages=ListPackages(store),
+        show_package=ShowPackage(store),
+        list_package_pipelines=ListPackagePipelines(store),
+        list_files_of_package=ListFilesOfPackage(store),
         list_protection_rules=ListProtectionRules(store),
         create_protection_rule=CreateProtectionRule(store),
         change_protection_rule=ChangeProtectionRule(store),

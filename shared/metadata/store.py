@@ -19,6 +19,7 @@ from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
+from shared.metadata.package_lists import SqlPackageLists
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
@@ -48,6 +49,7 @@ class SqlReading:
         self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.package_lists = SqlPackageLists(transaction)
         self.forwarding = SqlForwardingReads(transaction)
         self.protection_rules = SqlProtectionRuleReads(transaction)
         self.users = SqlUserReads(transaction)

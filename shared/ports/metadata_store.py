@@ -13,6 +13,7 @@ from shared.ports.forwarding_rows import ForwardingReads
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
+from shared.ports.package_lists import PackageLists
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
@@ -59,6 +60,11 @@ class Reading(Protocol):
     @property
     def packages(self) -> PackageReads:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def package_lists(self) -> PackageLists:
+        """Return the calls that list packages for somebody."""
         ...
 
     @property

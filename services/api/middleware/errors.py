@@ -116,12 +116,16 @@ TABLE: Mapping[type[LarderError], Row] = {
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
     errors.RecordNotFound: lambda _: message(404, "404 Not found"),
+    errors.PackageNotDetailed: lambda _: message(404, "Package not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
     errors.PreconditionFailed: lambda _: message(412, "412 Precondition Failed"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
     problems.MethodNotAllowed: _method_not_allowed,
     problems.NotAcceptable: _not_acceptable,
+    problems.KeysetUnavailable: lambda _: _problem(
+        405, "Keyset pagination is not yet available for this type of request"
+    ),
     # what was sent
     problems.ExpectationFailed: lambda _: _problem(417, "417 Expectation Failed"),
     problems.UnsupportedMediaType: lambda e: _problem(
