@@ -29,6 +29,7 @@ from shared.models import (
     UserId,
 )
 from shared.names import NormalizedName
+from shared.ports.pull_sources import PullSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +83,22 @@ class PackageReads(Protocol):
         """Return the fields that were sent with the file; empty when it is gone."""
         ...
 
-    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
+    async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
         """Return one line per normalized name that has an installable package, sorted by normalized name.
 
-        The spelling is that of the installable package with the lowest id; `requires_python` that of the newest
-        version's (PEP 440) file with the lowest id.
+        However many projects have the name, the spelling is that of its installable package with the lowest id, and
+        `requires_python` that of the newest version's (PEP 440) file with the lowest id.
         """
         ...
 
-    async def page(self, project_id: ProjectId, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
+    async def page(self, source: PullSource, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
         """Return the installable files of this name by ascending package id, then file id.
 
         None when the name has no installable package; empty when it has one whose files are all gone.
         """
         ...
 
-    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
+    async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
         The one of the highest package id when several match.

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from shared.forwarding import forwards_unknown_names
 from shared.names import NormalizedName
 from shared.ports.metadata_store import MetadataStore, Reading
-from shared.usecases.visits import GroupVisit, Visit
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class ForwardUnknownName:
     store: MetadataStore
     upstream: str | None
 
-    async def __call__(self, visit: Visit | GroupVisit, name: NormalizedName) -> str | None:
+    async def __call__(self, visit: AnyVisit, name: NormalizedName) -> str | None:
         """Return the URL of the name's simple page upstream, or None: it is not forwarded.
 
         What the project ever had is ours and never asked for elsewhere; of a group, what any project below it ever had,
@@ -37,12 +37,12 @@ class ForwardUnknownName:
         return f"{self.upstream}/{quote(name, safe='')}/"
 
 
-async def _is_wanted(rows: Reading, visit: Visit | GroupVisit) -> bool:
+async def _is_wanted(rows: Reading, visit: AnyVisit) -> bool:
     namespace = visit.group if isinstance(visit, GroupVisit) else visit.project.namespace
     return forwards_unknown_names(visit.settings, await rows.forwarding.rules(namespace))
 
 
-async def _is_ours(rows: Reading, visit: Visit | GroupVisit, name: NormalizedName) -> bool:
+async def _is_ours(rows: Reading, visit: AnyVisit, name: NormalizedName) -> bool:
     match visit:
         case Visit(project=project):
             return await rows.forwarding.was_in_project(project.id, name)

@@ -4,13 +4,9 @@ import json
 
 import pytest
 
-from shared.models import AccessLevel, Anonymous, InstanceSettings, Namespace, Project, RegistryAccess, Visibility
+from shared.models import Project, RegistryAccess, Visibility
 from shared.names import NormalizedName
-from shared.ports.package_rows import NewPackage
-from shared.ports.tenant_changes import ForwardingChoice, GroupChanges
 from shared.usecases.destroy import DeletePackage
-from shared.usecases.forward import ForwardUnknownName
-from shared.usecases.visits import GroupVisit
 from tests.api.raw_http import connected, exchange, head, upload_target
 from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry
 from tests.distributions import build_wheel
@@ -252,33 +248,55 @@ async def test_whoever_is_nearest_decides_and_locks_bind_from_the_next_request_o
     )
 
 
-async def test_what_any_project_below_a_group_ever_had_is_the_groups_own_for_everybody(registry: Registry) -> None:
-    app = await registry.add_project("app")
-    beside = await registry.add_project("beside", registry_access=RegistryAccess.DISABLED)
-    async with registry.backends.store.writing() as rows:
-        sub = await rows.tenants.add_group(
-            parent=app.namespace, name="Sub", path="sub", description="", visibility=Visibility.PRIVATE
-        )
-        await rows.tenant_changes.change_group(app.namespace, GroupChanges(forwarding=ForwardingChoice.ON))
-    forward = ForwardUnknownName(registry.backends.store, UPSTREAM)
+async def test_a_group_forwards_what_none_of_its_projects_ever_had(registry: Registry) -> None:
+    project = await registry.add_project("app")
+    hidden = await registry.add_project("hidden")
+    page = f"{registry.url}/api/v4/groups/{project.namespace.id}/-/packages/pypi/simple/{{}}"
+    await put(registry, "/api/v4/groups/team", **{ON: "true"})
+    assert (await registry.upload(WHEEL, to=hidden.id)).status == 201
 
-    async def is_sent_on(group: Namespace) -> bool:
-        visit = GroupVisit(
-            principal=Anonymous(),
-            group=group,
-            level=AccessLevel.NO_ACCESS,
-            is_member_below=False,
-            settings=InstanceSettings(),
-        )
-        url = await forward(visit, NormalizedName("pkg"))
-        assert url in (None, f"{UPSTREAM}/pkg/")
-        return url is not None
+    for path in ("nobody", "nobody/", f"nobody/?private_token={ROOT_TOKEN}"):
+        for accept in ("text/html", SIMPLE_JSON):
+            # The group is public, and its projects are private: this one sees none of them.
+            answer = await registry.get(page.format(path), token=None, Accept=accept)
+            assert (answer.status, answer.body) == (
+                302,
+                b"This resource has been moved temporarily to https://upstream.test/root/simple/nobody/.",
+            )
+            assert answer.headers["location"] == "https://upstream.test/root/simple/nobody/"
+            assert answer.headers["cache-control"] == "private, no-cache"
+    asked = await registry.ask("HEAD", page.format("nobody"), token=None)
+    assert (asked.status, asked.headers["location"]) == (303, f"{UPSTREAM}/nobody/")
+    spelt = await registry.get(page.format("No.Body"), token=None)
+    assert (spelt.status, spelt.headers["location"]) == (302, page.format("no-body/"))
 
-    assert await is_sent_on(app.namespace)
-    assert await is_sent_on(sub)
-    async with registry.backends.store.writing() as rows:
-        await rows.packages.find_or_add(
-            NewPackage(beside.id, "pkg", NormalizedName("pkg"), "1.0", canonical_version="1", creator_id=None)
-        )
-    assert not await is_sent_on(app.namespace)
-    assert await is_sent_on(sub)
+    # It is there, if not for everybody.
+    assert (await registry.get(page.format("pkg/"))).status == 200
+    answer = await registry.get(page.format("pkg/"), token=None)
+    assert (answer.status, answer.body) == (404, NOT_FOUND)
+
+    assert (await registry.ask("DELETE", f"/api/v4/projects/{hidden.id}")).status == 202
+    for token in (None, ROOT_TOKEN):
+        answer = await registry.get(page.format("pkg/"), token=token)
+        assert (answer.status, answer.body) == (404, NOT_FOUND)
+    await put(registry, "/api/v4/groups/team", **{ON: "false"})
+    answer = await registry.get(page.format("nobody/"))
+    assert (answer.status, answer.body) == (404, NOT_FOUND)
+
+
+async def test_nobody_is_sent_on_who_was_not_let_in_to_a_group(bare_registry: Registry) -> None:
+    await turn_on(bare_registry)
+    _, stranger = await bare_registry.add_user("stranger")
+    async with bare_registry.backends.store.writing() as rows:
+        for path, visibility in (("closed", Visibility.PRIVATE), ("inside", Visibility.INTERNAL)):
+            await rows.tenants.add_group(parent=None, name=path, path=path, description="", visibility=visibility)
+    for group, token, status, body in (
+        ("closed", None, 401, b'{"message":"401 Unauthorized"}'),
+        ("closed", stranger, 404, b'{"message":"404 Not Found"}'),
+        ("inside", stranger, 403, b'{"message":"403 Forbidden"}'),
+        ("nowhere", ROOT_TOKEN, 404, b'{"message":"404 Not Found"}'),
+        ("root", ROOT_TOKEN, 404, b'{"message":"404 Not Found"}'),
+    ):
+        answer = await bare_registry.get(f"/api/v4/groups/{group}/-/packages/pypi/simple/nobody/", token=token)
+        assert (answer.status, answer.body) == (status, body), group
+    assert (await bare_registry.get("/api/v4/groups/closed/-/packages/pypi/simple/nobody/")).status == 302

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -21,13 +20,12 @@ from shared.models import PackageStatus, ProjectId
 from shared.names import NormalizedName
 from tests.distributions import build_wheel, core_metadata, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
+from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
 _NEEDS_THEIRS = core_metadata("ours", "1.0").replace(b"\nSummary", b"\nRequires-Dist: theirs\nSummary")
 OURS = build_wheel("ours", "1.0", metadata=_NEEDS_THEIRS)
 GONE = build_wheel("gone", "1.0")
-_PATIENCE_SECONDS = 120
-_TOOLS = Path(sys.executable).parent
 
 
 @dataclass(slots=True)
@@ -124,24 +122,14 @@ async def _publish_and_delete(larder: LarderProcess) -> None:
             assert await rows.packages.doom_package(files[0].package_id, source=frozenset(PackageStatus))
 
 
-def install(larder: LarderProcess, tool: str, target: Path, *names: str) -> subprocess.CompletedProcess[str]:
+def install(larder: LarderProcess, tool: str, target: Path, name: str) -> subprocess.CompletedProcess[str]:
     scheme, _, rest = larder.url.partition("://")
     index = f"{scheme}://root:{larder.token}@{rest}/api/v4/projects/{larder.project_id}/packages/pypi/simple/"
     command = {
-        "pip": [_TOOLS / "pip", "install", "--no-cache-dir"],
-        "uv": [_TOOLS / "uv", "pip", "install", "--no-cache", "--python", sys.executable],
+        "pip": "pip install --no-cache-dir",
+        "uv": f"uv pip install --no-cache --python '{sys.executable}'",
     }[tool]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LARDER_", "PIP_", "UV_"))}
-    quiet = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    return subprocess.run(
-        [str(part) for part in (*command, "--index-url", index, "--target", target, *names)],
-        env=inherited | quiet | {"HOME": str(target.parent)},
-        cwd=target.parent,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_in_shell(f"{command} --index-url '{index}' --target '{target}' {name}", cwd=target.parent)
 
 
 def versions(target: Path) -> dict[str, str]:
