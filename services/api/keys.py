@@ -6,13 +6,14 @@ from typing import Any
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
+from services.api.presenters.pages import Pages
 from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.protection import ProtectionTerms
 from shared.settings import Settings
 from shared.usecases.protection_rules import ProtectionRuleChange
-from shared.usecases.visits import GroupVisit, Visit
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
@@ -22,6 +23,7 @@ VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
 DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
 """Gives the OpenAPI document of the whole URL table."""
+PAGES = web.AppKey("pages", Pages)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""
@@ -39,3 +41,8 @@ NEW_RULE = web.RequestKey("new_rule", ProtectionTerms)
 """Set by the guard of a new protection rule: what it shall say."""
 RULE_CHANGE = web.RequestKey("rule_change", ProtectionRuleChange)
 """Set by the guard of a changed protection rule: what shall become of it."""
+
+
+def visit_of(request: web.Request) -> AnyVisit:
+    """Return who was let in where, on routes that projects and groups have alike."""
+    return request[GROUP_VISIT] if GROUP_VISIT in request else request[VISIT]

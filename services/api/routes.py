@@ -3,7 +3,8 @@
 To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
 a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
 `{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter+}` is all
-the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
+the rest, and `{parameter*}` all or nothing; before other segments, `{parameter+}` is some of them, outside the API.
+Rows that are asked for most stand first.
 """
 
 from aiohttp import hdrs, web
@@ -14,6 +15,7 @@ from services.api.guards import (
     administrator,
     anybody_to_learn_who,
     may_pull,
+    may_pull_from_group,
     may_push,
     open_to_all,
     signed_in,
@@ -33,6 +35,8 @@ from services.api.handlers import (
     job_tokens,
     members,
     namespaces,
+    package_changes,
+    package_page,
     packages,
     personal_tokens,
     projects,
@@ -44,6 +48,7 @@ from services.api.handlers import (
     users,
 )
 from services.api.package_guards import may_read_packages_of_project
+from services.api.package_write_guards import may_change_packages, may_look_at_packages
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,
@@ -70,7 +75,9 @@ PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
+GROUP_PYPI = f"{GROUP}/-/packages/pypi"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
+PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
 
 
@@ -78,11 +85,18 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple/{{package_name+}}", may_pull, simple.page),
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple/{{package_name+}}", may_pull_from_group, simple.page),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple", may_pull_from_group, simple.index),
+    Endpoint(("GET",), f"{GROUP_PYPI}/files/{{sha256}}/{{file_name+}}", may_pull_from_group, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
     Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
     Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("PUT",), PACKAGE, may_change_packages, package_changes.change_package),
+    Endpoint(("DELETE",), PACKAGE, may_change_packages, package_changes.delete_package),
     Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
     Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_read_packages_of_project, download.file_by_id),
     Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
@@ -171,6 +185,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("GET",), "/{project+}/-/packages/{package_id}", may_look_at_packages, package_page.show, is_page=True),
     Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )
 
@@ -197,7 +212,9 @@ def _patterns(path: str) -> tuple[str, ...]:
     """Return the patterns, as the router writes them, of a path with and without a slash at its end."""
     if path.endswith(("+}", "*}")):
         return (path.replace("+}", ":(?s:.+)}").replace("*}", ":(?s:.*)}"),)
-    return path, f"{path}/"
+    # What is wrong below the API is told as the API tells it.
+    spelt = path.replace("+}", ":(?!api/)(?s:.+)}")
+    return spelt, f"{spelt}/"
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

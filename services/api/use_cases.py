@@ -8,6 +8,7 @@ from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
+from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.job_token_scope import (
@@ -20,8 +21,11 @@ from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobToken
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
+from shared.usecases.note_downloads import NoteDownloads
 from shared.usecases.package_admission import PackageAdmission
 from shared.usecases.package_lists import ListFilesOfPackage, ListPackagePipelines, ListPackages, ShowPackage
+from shared.usecases.package_page import DescribePackage
+from shared.usecases.package_status import ChangePackageStatus
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
     ListPersonalTokens,
@@ -54,6 +58,11 @@ class UseCases:
     list_package_files: ListPackageFiles
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
+    note_download: NoteDownloads
+    delete_package: DeletePackage
+    delete_package_file: DeletePackageFile
+    change_package_status: ChangePackageStatus
+    describe_package: DescribePackage
     create_group: CreateGroup
     create_project: CreateProject
     create_user: CreateUser
@@ -126,6 +135,11 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         list_package_files=ListPackageFiles(store),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
+        note_download=NoteDownloads(store),
+        delete_package=DeletePackage(store, queue),
+        delete_package_file=DeletePackageFile(store, queue),
+        change_package_status=ChangePackageStatus(store),
+        describe_package=DescribePackage(store, ShowPackage(store)),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
         create_user=CreateUser(store),

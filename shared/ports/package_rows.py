@@ -8,9 +8,9 @@ Rules that every implementation keeps (design: "Locks", "Leases", "A package wit
 - Ids never come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.models import (
@@ -30,6 +30,7 @@ from shared.models import (
     UserId,
 )
 from shared.names import NormalizedName
+from shared.ports.pull_sources import PullSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +84,22 @@ class PackageReads(Protocol):
         """Return the fields that were sent with the file; empty when it is gone."""
         ...
 
-    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
+    async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
         """Return one line per normalized name that has an installable package, sorted by normalized name.
 
-        The spelling is that of the installable package with the lowest id; `requires_python` that of the newest
-        version's (PEP 440) file with the lowest id.
+        However many projects have the name, the spelling is that of its installable package with the lowest id, and
+        `requires_python` that of the newest version's (PEP 440) file with the lowest id.
         """
         ...
 
-    async def page(self, project_id: ProjectId, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
+    async def page(self, source: PullSource, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
         """Return the installable files of this name by ascending package id, then file id.
 
         None when the name has no installable package; empty when it has one whose files are all gone.
         """
         ...
 
-    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
+    async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
         The one of the highest package id when several match.
@@ -125,7 +126,7 @@ class PackageReads(Protocol):
         ...
 
     async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        """Return files in `pending_destruction` since before then, oldest first."""
+        """Return files in `pending_destruction` that wait for a try since before then, who waits longest first."""
         ...
 
 
@@ -208,7 +209,7 @@ class PackageWrites(PackageReads, Protocol):
         """Move the file `processing -> default` as the holder of this attempt's lease; the package is locked.
 
         Stores the digests and, when given, the core metadata and its requires_python. The package goes
-        `processing | error -> default`; any other status of it stays.
+        `processing | error -> default`; any other status of it stays. Either way it counts as updated.
 
         Returns:
             False when the file is no longer this attempt's; then nothing changed.
@@ -237,6 +238,36 @@ class PackageWrites(PackageReads, Protocol):
 
     async def doom_file(self, file_id: PackageFileId, *, source: frozenset[PackageFileStatus]) -> bool:
         """Move the file to `pending_destruction`; its package is locked. False when its status was not in `source`."""
+        ...
+
+    async def change_status(
+        self, package_id: PackageId, *, source: frozenset[PackageStatus], status: PackageStatus
+    ) -> Package | None:
+        """Move the package to the status; it is locked. Its files stay as they are.
+
+        Returns:
+            The package as it is now, or None when its status was not in `source`.
+        """
+        ...
+
+    async def postpone_destruction(self, file_id: PackageFileId, *, reason: str) -> bool:
+        """Note why a doomed file could not be removed, and let it wait behind the other doomed ones.
+
+        Bookkeeping: bumps no counter.
+
+        Returns:
+            False when it is not in `pending_destruction`, or gone.
+        """
+        ...
+
+    async def note_downloads(self, downloads: Mapping[PackageId, datetime], *, grain: timedelta) -> int:
+        """Note when these packages were downloaded, unless a download less than `grain` before that is noted already.
+
+        Bookkeeping: bumps no counter.
+
+        Returns:
+            Of how many packages a time was noted; those that are gone do not count.
+        """
         ...
 
     async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.api.conftest import bare_registry, environment, registry, settings
 from tests.api.registry import ROOT_TOKEN, Registry
+from tests.api.tenants import add_group, add_project
 from tests.backends import sqlite_template
 from tests.conformance import pages, transfer
 from tests.conformance.clauses import Demand, Outcome, find, table
@@ -37,6 +38,24 @@ async def published(registry: Registry) -> Registry:
 
 async def test_the_index_of_a_project_keeps_every_clause(published: Registry) -> None:
     index = Index(f"{published.pypi}/simple/", NAME, ("anybody", ROOT_TOKEN))
+    findings = [await asyncio.to_thread(find, clause, index) for clause in (*pages.CLAUSES, *transfer.CLAUSES)]
+    report = table(findings)
+    assert not [one for one in findings if one.outcome is Outcome.BROKEN], report
+    absent = {one.clause.source for one in findings if one.outcome is Outcome.ABSENT}
+    assert absent <= EXPECTED_ABSENT, report
+
+
+async def test_the_index_of_a_group_keeps_every_clause(registry: Registry) -> None:
+    """The same files, from two projects; nothing is absent that a project's index has."""
+    group = await add_group(registry, "team")
+    for path, version in (("one", "1.0"), ("other", "2.0")):
+        project = await add_project(registry, await add_group(registry, path, parent=group), "app")
+        content = build_wheel("a_package", version, requires_python=">=3.8,<4")
+        file_name = f"a_package-{version}-py3-none-any.whl"
+        answer = await registry.upload(content, file_name=file_name, name="A.Package", version=version, to=project.id)
+        assert answer.status == 201, answer.body
+    url = f"{registry.url}/api/v4/groups/{group.id}/-/packages/pypi/simple/"
+    index = Index(url, NAME, ("anybody", ROOT_TOKEN))
     findings = [await asyncio.to_thread(find, clause, index) for clause in (*pages.CLAUSES, *transfer.CLAUSES)]
     report = table(findings)
     assert not [one for one in findings if one.outcome is Outcome.BROKEN], report

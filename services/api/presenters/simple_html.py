@@ -8,24 +8,24 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from services.api.presenters.core_metadata import advertised_digest
-from services.api.presenters.links import Links
-from shared.models import IndexedFile, IndexedName, ProjectId
+from services.api.presenters.links import PypiLinks
+from shared.models import IndexedFile, IndexedName
 
 REPOSITORY_VERSION = "1.4"
 """Of the HTML representation; later versions of the simple API change only the JSON (PEP 833)."""
 
 
-def render_index(title: str, names: Sequence[IndexedName], project_id: ProjectId, links: Links) -> bytes:
+def render_index(title: str, names: Sequence[IndexedName], links: PypiLinks) -> bytes:
     """Return the page that lists all names.
 
     Args:
-        title: the project's display name.
+        title: the display name of the project or group.
     """
     return _document(
         title,
         (
             _anchor(
-                links.simple_page(project_id, name.normalized_name),
+                links.simple_page(name.normalized_name),
                 name.name,
                 {"data-requires-python": name.requires_python or ""},
             )
@@ -34,7 +34,7 @@ def render_index(title: str, names: Sequence[IndexedName], project_id: ProjectId
     )
 
 
-def render_page(title: str, files: Sequence[IndexedFile], links: Links) -> bytes:
+def render_page(title: str, files: Sequence[IndexedFile], links: PypiLinks) -> bytes:
     """Return the page that lists all files of a name.
 
     Args:
@@ -43,7 +43,7 @@ def render_page(title: str, files: Sequence[IndexedFile], links: Links) -> bytes
     return _document(title, (_file_anchor(file, links) for file in files))
 
 
-def _file_anchor(file: IndexedFile, links: Links) -> str:
+def _file_anchor(file: IndexedFile, links: PypiLinks) -> str:
     attributes = {"data-requires-python": file.requires_python or ""}
     metadata_sha256 = advertised_digest(file)
     if metadata_sha256 is not None:
@@ -51,9 +51,7 @@ def _file_anchor(file: IndexedFile, links: Links) -> str:
         attributes |= {"data-core-metadata": digest, "data-dist-info-metadata": digest}
     if file.yanked_reason is not None:
         attributes["data-yanked"] = file.yanked_reason
-    return _anchor(
-        links.file(file.project_id, sha256=file.sha256, file_name=file.file_name), file.file_name, attributes
-    )
+    return _anchor(links.file(sha256=file.sha256, file_name=file.file_name), file.file_name, attributes)
 
 
 def _anchor(url: str, text: str, attributes: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.api.presenters.core_metadata import advertised_digest
 from services.api.presenters.json_response import to_json
-from services.api.presenters.links import Links
+from services.api.presenters.links import PypiLinks
 from shared.models import IndexedFile, IndexedName
 from shared.names import NormalizedName
 
@@ -21,22 +21,28 @@ def render_index(names: Sequence[IndexedName]) -> bytes:
     return _encoded({"meta": _meta(), "projects": [{"name": name.normalized_name} for name in names]})
 
 
-def render_page(name: NormalizedName, files: Sequence[IndexedFile], links: Links) -> bytes:
+def render_page(name: NormalizedName, files: Sequence[IndexedFile], links: PypiLinks) -> bytes:
     """Return the page that lists all files of a name, and its versions in the order of their first files."""
-    return _encoded(
-        {
-            "meta": _meta(),
-            "name": name,
-            "versions": list(dict.fromkeys(file.version for file in files)),
-            "files": [_file(file, links) for file in files],
-        }
-    )
+    return _page(name, files, [_file(file, links) for file in files])
 
 
-def _file(file: IndexedFile, links: Links) -> dict[str, Any]:
+def render_group_page(name: NormalizedName, files: Sequence[IndexedFile], links: PypiLinks) -> bytes:
+    """Return the page as `render_page` does, with the project of each file.
+
+    Source: PEP 691: keys that begin with an underscore are the server's own.
+    """
+    return _page(name, files, [_file(file, links) | {"_project_id": file.project_id} for file in files])
+
+
+def _page(name: NormalizedName, files: Sequence[IndexedFile], told: list[dict[str, Any]]) -> bytes:
+    versions = list(dict.fromkeys(file.version for file in files))
+    return _encoded({"meta": _meta(), "name": name, "versions": versions, "files": told})
+
+
+def _file(file: IndexedFile, links: PypiLinks) -> dict[str, Any]:
     told: dict[str, Any] = {
         "filename": file.file_name,
-        "url": links.file(file.project_id, sha256=file.sha256, file_name=file.file_name),
+        "url": links.file(sha256=file.sha256, file_name=file.file_name),
         "hashes": {"sha256": file.sha256},
         "size": file.size_bytes,
         "upload-time": _instant(file.uploaded_at),
