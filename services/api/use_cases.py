@@ -10,6 +10,7 @@ from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.job_token_scope import (
     AddToJobTokenScope,
@@ -56,6 +57,7 @@ class UseCases:
     upload_package_file: UploadPackageFile
     list_package_names: ListPackageNames
     list_package_files: ListPackageFiles
+    forward_unknown_name: ForwardUnknownName
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
     note_download: NoteDownloads
@@ -133,6 +135,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         ),
         list_package_names=ListPackageNames(store),
         list_package_files=ListPackageFiles(store),
+        forward_unknown_name=ForwardUnknownName(store, settings.forward_url),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
         note_download=NoteDownloads(store),

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 _WORDS = {"shared.models", "shared.names", "shared.errors", "shared.pages", "shared.protection"}
-_CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "packaging"}
+_CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "shared.forwarding", "packaging"}
 _LOGGING = {"shared.log", "structlog"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
 _SERVICE = _CORE | _LOGGING | {"shared.ports", "shared.usecases", "shared.backends", "shared.settings"}
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.attestations": _CORE,
     "shared.blob_keys": _CORE,
     "shared.credentials": _CORE,
+    "shared.forwarding": _CORE,
     "shared.distributions": _WORDS | {"packaging"},
     "shared.settings": _WORDS,
     "shared.log": {"shared.settings", "structlog"},

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from shared.metadata.access_tables import access_tokens, job_token_allowlist, protection_rules
-from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
 from shared.models import (
@@ -70,6 +70,11 @@ QUERIES: dict[str, ProjectQuery] = {
     "by_email": lambda rows, _: rows.users.by_email("name-7"),
     "namespaces_of_user": lambda rows, _: rows.namespaces.page(
         NamespaceFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
+    ),
+    "forwarding_rules": lambda rows, project: rows.forwarding.rules(project.namespace),
+    "was_in_project": lambda rows, project: rows.forwarding.was_in_project(project.id, NormalizedName("name-7")),
+    "was_below_group": lambda rows, project: rows.forwarding.was_below_group(
+        project.namespace.id, NormalizedName("name-7")
     ),
     "project": lambda rows, project: rows.tenants.project(project.id),
     "project_by_path": lambda rows, _: rows.tenants.project_by_path("name-7/app"),
@@ -217,6 +222,13 @@ def add_many_packages(connection: Connection, project: Project) -> None:
                 "created_at": at[number],
                 "updated_at": at[number],
             }
+            for number in range(_ROWS)
+        ],
+    )
+    connection.execute(
+        insert(package_names),
+        [
+            {"project_id": project.id, "normalized_name": f"name-{number}", "status": "active"}
             for number in range(_ROWS)
         ],
     )
