@@ -3,7 +3,8 @@
 To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
 a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
 `{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter+}` is all
-the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
+the rest, and `{parameter*}` all or nothing; before other segments, `{parameter+}` is some of them, outside the API.
+Rows that are asked for most stand first.
 """
 
 from aiohttp import hdrs, web
@@ -30,8 +31,12 @@ from services.api.handlers import (
     groups,
     health,
     instance,
+    job_token_scope,
+    job_tokens,
     members,
     namespaces,
+    package_changes,
+    package_page,
     packages,
     personal_tokens,
     projects,
@@ -43,6 +48,7 @@ from services.api.handlers import (
     users,
 )
 from services.api.package_guards import may_read_packages_of_project
+from services.api.package_write_guards import may_change_packages, may_look_at_packages
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,
@@ -69,7 +75,9 @@ PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 GROUP_PYPI = f"{GROUP}/-/packages/pypi"
+JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
+PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
 
 
@@ -83,8 +91,12 @@ ENDPOINTS = (
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
     Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
     Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("PUT",), PACKAGE, may_change_packages, package_changes.change_package),
+    Endpoint(("DELETE",), PACKAGE, may_change_packages, package_changes.delete_package),
     Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
     Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_read_packages_of_project, download.file_by_id),
     Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
@@ -117,6 +129,27 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.show_one_direct),
     Endpoint(("PUT",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.change),
     Endpoint(("DELETE",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.remove),
+    Endpoint(("POST",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.create),
+    Endpoint(("GET",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.show_all),
+    Endpoint(("DELETE",), f"{PROJECT}/job_tokens/{{token}}", signed_in, job_tokens.end),
+    Endpoint(("GET",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.show),
+    Endpoint(("PATCH",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.switch),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.show_projects),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.add_project),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/allowlist/{{target_project_id}}",
+        may_administer_project,
+        job_token_scope.remove_project,
+    ),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.show_groups),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.add_group),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/groups_allowlist/{{target_group_id}}",
+        may_administer_project,
+        job_token_scope.remove_group,
+    ),
     Endpoint(("GET",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.show_of_source),
     Endpoint(("POST",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.create),
     Endpoint(("GET",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.show),
@@ -152,6 +185,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("GET",), "/{project+}/-/packages/{package_id}", may_look_at_packages, package_page.show, is_page=True),
     Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )
 
@@ -178,7 +212,9 @@ def _patterns(path: str) -> tuple[str, ...]:
     """Return the patterns, as the router writes them, of a path with and without a slash at its end."""
     if path.endswith(("+}", "*}")):
         return (path.replace("+}", ":(?s:.+)}").replace("*}", ":(?s:.*)}"),)
-    return path, f"{path}/"
+    # What is wrong below the API is told as the API tells it.
+    spelt = path.replace("+}", ":(?!api/)(?s:.+)}")
+    return spelt, f"{spelt}/"
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,14 +8,25 @@ from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
+from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
+from shared.usecases.job_token_scope import (
+    AddToJobTokenScope,
+    ListJobTokenScope,
+    RemoveFromJobTokenScope,
+    SwitchJobTokenScope,
+)
+from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobTokens
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
+from shared.usecases.note_downloads import NoteDownloads
 from shared.usecases.package_admission import PackageAdmission
 from shared.usecases.package_lists import ListFilesOfPackage, ListPackagePipelines, ListPackages, ShowPackage
+from shared.usecases.package_page import DescribePackage
+from shared.usecases.package_status import ChangePackageStatus
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
     ListPersonalTokens,
@@ -49,6 +60,11 @@ class UseCases:
     forward_unknown_name: ForwardUnknownName
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
+    note_download: NoteDownloads
+    delete_package: DeletePackage
+    delete_package_file: DeletePackageFile
+    change_package_status: ChangePackageStatus
+    describe_package: DescribePackage
     create_group: CreateGroup
     create_project: CreateProject
     create_user: CreateUser
@@ -61,6 +77,13 @@ class UseCases:
     show_personal_token: ShowPersonalToken
     revoke_personal_token: RevokePersonalToken
     rotate_personal_token: RotatePersonalToken
+    create_job_token: CreateJobToken
+    list_job_tokens: ListJobTokens
+    end_job_token: EndJobToken
+    switch_job_token_scope: SwitchJobTokenScope
+    list_job_token_scope: ListJobTokenScope
+    add_to_job_token_scope: AddToJobTokenScope
+    remove_from_job_token_scope: RemoveFromJobTokenScope
     create_deploy_token: CreateDeployToken
     list_deploy_tokens: ListDeployTokens
     show_deploy_token: ShowDeployToken
@@ -115,6 +138,11 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         forward_unknown_name=ForwardUnknownName(store, settings.forward_url),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
+        note_download=NoteDownloads(store),
+        delete_package=DeletePackage(store, queue),
+        delete_package_file=DeletePackageFile(store, queue),
+        change_package_status=ChangePackageStatus(store),
+        describe_package=DescribePackage(store, ShowPackage(store)),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
         create_user=CreateUser(store),
@@ -127,6 +155,13 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_personal_token=ShowPersonalToken(store),
         revoke_personal_token=RevokePersonalToken(store),
         rotate_personal_token=RotatePersonalToken(store),
+        create_job_token=CreateJobToken(store),
+        list_job_tokens=ListJobTokens(store),
+        end_job_token=EndJobToken(store),
+        switch_job_token_scope=SwitchJobTokenScope(store),
+        list_job_token_scope=ListJobTokenScope(store),
+        add_to_job_token_scope=AddToJobTokenScope(store),
+        remove_from_job_token_scope=RemoveFromJobTokenScope(store),
         create_deploy_token=CreateDeployToken(store),
         list_deploy_tokens=ListDeployTokens(store),
         show_deploy_token=ShowDeployToken(store),

@@ -6,13 +6,15 @@ Each change of a status is one UPDATE that names the status it comes from; wheth
 import hashlib
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, insert, literal, select, text, update
 
 from shared.errors import FileNameTaken, MetadataUnavailable
-from shared.metadata.package_leases import SqlPackageLeases, held_by
+from shared.metadata.build_links import add_links, remove_links_of_file, remove_links_of_packages
+from shared.metadata.package_changes import SqlPackageChanges
+from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
-from shared.metadata.package_tables import build_links, package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, packages
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -23,6 +25,7 @@ from shared.models import (
     PackageFileStatus,
     PackageId,
     PackageStatus,
+    PipelineId,
 )
 from shared.ports.package_rows import NewPackage, NewPackageFile
 
@@ -31,7 +34,7 @@ _IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
 _MOST_LOOKS = 20
 
 
-class SqlPackageWrites(SqlPackageLeases):
+class SqlPackageWrites(SqlPackageChanges):
     """Implements PackageWrites."""
 
     async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:
@@ -100,6 +103,9 @@ class SqlPackageWrites(SqlPackageLeases):
         self._transaction.touch(CounterScope.PROJECT, file.project_id)
         return file
 
+    async def link_pipeline(self, package_id: PackageId, file_id: PackageFileId, pipeline_id: PipelineId) -> None:
+        await add_links(self._transaction, package_id, file_id=file_id, pipeline_id=pipeline_id)
+
     async def accept_file(
         self, file_id: PackageFileId, *, attempt: int, digests: Digests, metadata: CoreMetadata | None
     ) -> bool:
@@ -123,10 +129,13 @@ class SqlPackageWrites(SqlPackageLeases):
                 .where(package_file_metadata.c.file_id == file_id)
                 .values(core_metadata=metadata.raw, core_metadata_sha256=hashlib.sha256(metadata.raw).hexdigest())
             )
+        became_default = packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR])
         await self._move_package(
             file.package_id,
-            packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR]),
-            status=PackageStatus.DEFAULT,
+            packages.c.status != _DOOMED_PACKAGE,
+            status=case(
+                (became_default, literal(PackageStatus.DEFAULT, packages.c.status.type)), else_=packages.c.status
+            ),
             status_message=None,
         )
         await note_accepted_name(self._transaction, file.package_id)
@@ -273,7 +282,7 @@ class SqlPackageWrites(SqlPackageLeases):
 
     async def _remove_file(self, file_id: PackageFileId, *conditions: ColumnElement[bool]) -> bool:
         row = await self._transaction.row(
-            select(package_files.c.package_id, package_files.c.project_id).where(
+            select(package_files.c.package_id, package_files.c.project_id, package_files.c.verified_at).where(
                 package_files.c.id == file_id, *conditions
             )
         )
@@ -281,7 +290,7 @@ class SqlPackageWrites(SqlPackageLeases):
             return False
         self._transaction.require_lock(row.package_id)
         # What refers to the row goes first, so the row's status is held by the package's lock and checked again.
-        await self._transaction.change(delete(build_links).where(build_links.c.package_file_id == file_id))
+        await remove_links_of_file(self._transaction, file_id, was_published=row.verified_at is not None)
         await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
         await self._transaction.change(delete(package_files).where(package_files.c.id == file_id, *conditions))
         self._transaction.touch(CounterScope.PROJECT, row.project_id)
@@ -295,7 +304,7 @@ class SqlPackageWrites(SqlPackageLeases):
             )
         )
         empty = [row.id for row in rows]
-        await self._transaction.change(delete(build_links).where(build_links.c.package_id.in_(empty)))
+        await remove_links_of_packages(self._transaction, empty)
         await self._transaction.change(delete(packages).where(packages.c.id.in_(empty)))
         for row in rows:
             await forget_unpublished_name(self._transaction, row.project_id, row.normalized_name)

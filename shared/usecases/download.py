@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import LarderError, NotFound, RecordNotFound
-from shared.models import PackageFile, Visibility
+from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, Project, Visibility
 from shared.ports.blob_store import BlobStore, LocalBlob
 from shared.ports.metadata_store import MetadataStore, Reading
+from shared.usecases.package_lookup import find_package
 from shared.usecases.pull_sources import source_of_files
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
@@ -47,7 +48,7 @@ class MetadataDownload:
 
 @dataclass(frozen=True, slots=True)
 class OpenPackageFile:
-    """Find a file by digest and name; neither alone suffices (GitLab: PackageFinder, PackageFileFinder).
+    """Find a file that may be sent, as installers do or as the Packages API does.
 
     Args:
         now: the clock, in UTC.
@@ -58,12 +59,14 @@ class OpenPackageFile:
     now: Callable[[], datetime] = _now
 
     async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> Download:
-        """Return the installable file.
+        """Return the installable file of this digest and name; neither alone suffices.
 
         Raises:
             NotFound: "Package": the project has no such file, or it is not installable.
             RecordNotFound: the group has none that is installable and that the visitor may pull.
             BlobMissing: its row is there and its bytes are not.
+
+        Source: GitLab's PackageFinder, PackageFileFinder.
         """
         source = source_of_files(visit, now=self.now())
         async with self.store.reading() as rows:
@@ -71,6 +74,24 @@ class OpenPackageFile:
             if file is None:
                 raise _no_file(visit)
             is_public = await _is_public(rows, visit, file)
+        return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
+
+    async def by_id(self, project: Project, package_id: PackageId, *, file_id: PackageFileId) -> Download:
+        """Return the published file of a package that is shown.
+
+        Raises:
+            RecordNotFound: the project has no such package, or none that is shown.
+            NotFound: the package has no such file in `default`.
+            BlobMissing: its row is there and its bytes are not.
+
+        Source: lib/api/package_files.rb.
+        """
+        async with self.store.reading() as rows:
+            await find_package(rows, project.id, package_id)
+            file = await rows.packages.file(file_id)
+        if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
+            raise NotFound
+        is_public = project.visibility is Visibility.PUBLIC
         return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
 
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:

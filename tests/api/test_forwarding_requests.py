@@ -5,8 +5,6 @@ import json
 import pytest
 
 from shared.models import Project, RegistryAccess, Visibility
-from shared.names import NormalizedName
-from shared.usecases.destroy import DeletePackage
 from tests.api.raw_http import connected, exchange, head, upload_target
 from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry
 from tests.distributions import build_wheel
@@ -168,11 +166,9 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     assert await is_forwarded(registry, other, name="pkg")
 
     # Nothing of it is left but its name.
-    delete = DeletePackage(registry.backends.store, registry.backends.queue)
-    async with registry.backends.store.reading() as rows:
-        files = await rows.packages.page(registry.project_id, NormalizedName("pkg"))
-    assert files
-    await delete(registry.project_id, files[0].package_id, actor="user:1")
+    packages = f"/api/v4/projects/{registry.project_id}/packages"
+    [package] = (await registry.get(packages)).json
+    assert (await registry.ask("DELETE", f"{packages}/{package['id']}")).status == 204
     assert not await is_forwarded(registry, name="pkg")
 
     async def is_gone() -> bool:

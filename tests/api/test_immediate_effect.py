@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
 
+import aiohttp
 import pytest
 
 from shared.models import AccessLevel, Visibility
@@ -123,22 +124,27 @@ async def test_a_group_shows_nothing_of_a_project_from_the_next_request_on(
         }
 
 
-async def test_a_deploy_token_is_known_to_nobody_from_the_next_request_on(
+async def test_a_token_of_no_user_is_known_to_nobody_from_the_next_request_on(
     processes: tuple[Registry, Registry],
 ) -> None:
     here, there = processes
     scene = await arrange(here, there, CASES["a member leaves"], 0)
-    for source in (f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"):
-        made = await scene.change("POST", f"{source}/deploy_tokens?name=ci&scopes=read_package_registry")
-        for is_revoked in (False, True):
-            if is_revoked:
-                await scene.change("DELETE", f"{source}/deploy_tokens/{made.json['id']}")
+    project, group = f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"
+    for tokens, query in (
+        (f"{project}/deploy_tokens", "?name=ci&scopes=read_package_registry"),
+        (f"{group}/deploy_tokens", "?name=ci&scopes=read_package_registry"),
+        (f"{project}/job_tokens", ""),
+    ):
+        made = await scene.change("POST", f"{tokens}{query}")
+        basic = aiohttp.encode_basic_auth("gitlab-ci-token", made.json["token"])
+        for is_ended in (False, True):
+            if is_ended:
+                await scene.change("DELETE", f"{tokens}/{made.json['id']}")
             for process in (there, here):
                 for path in READS:
-                    url = f"{process.pypi_of(scene.project.id)}/{path}"
-                    answer = await process.get(url, token=None, Deploy_Token=made.json["token"])
+                    answer = await process.get(f"{scene.root(process)}/{path}", token=None, Authorization=basic)
                     told = (answer.status, None if answer.status == 200 else answer.body)
-                    assert told == (UNAUTHORIZED if is_revoked else LET_IN)
+                    assert told == (UNAUTHORIZED if is_ended else LET_IN), (tokens, path)
 
 
 async def test_a_private_group_is_gone_for_strangers_from_the_next_request_on(

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from services.api import problems
 from services.api.body import check_expectation, discard_rest, has_unread_body
 from services.api.keys import HAS_BEGUN, REQUEST_ID
+from services.api.presenters.error_page import error_page_response
 from services.api.presenters.json_response import json_response
 from services.api.routes import endpoint_of
 from shared import errors
@@ -195,10 +196,17 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         log.exception("request.failed")
         answer = Answer(500, {"message": "500 Internal Server Error", "request_id": request[REQUEST_ID]})
-    response = json_response(answer.body, status=answer.status, headers=answer.headers)
+    response = _response(request, answer)
     if has_unread_body(request):
         response.force_close()
         await response.prepare(request)
         await response.write_eof()
         await discard_rest(request)
     return response
+
+
+def _response(request: web.Request, answer: Answer) -> web.Response:
+    endpoint = endpoint_of(request)
+    if endpoint is None or not endpoint.is_page:
+        return json_response(answer.body, status=answer.status, headers=answer.headers)
+    return error_page_response(request, answer.status, answer.headers)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from shared.models import Namespace, NamespaceKind, Project, ProjectId, User
+from shared.models import Namespace, NamespaceKind, PackageId, Project, ProjectId, User
 from shared.names import NormalizedName
 
 
@@ -33,6 +33,10 @@ class Links:
         """Return the URL of a project for people."""
         return f"{self.base}/{project.full_path}"
 
+    def package(self, project: Project, package_id: PackageId) -> str:
+        """Return the URL of a package for people."""
+        return f"{self.project(project)}/-/packages/{package_id}"
+
     def namespace(self, namespace: Namespace) -> str:
         """Return the URL of a group or personal namespace for people."""
         match namespace.kind:
@@ -55,6 +59,10 @@ class PypiLinks:
     """
 
     root: str
+
+    def simple_index(self) -> str:
+        """Return the URL of the simple index, as installers are given it."""
+        return f"{self.root}/simple/"
 
     def simple_page(self, name: NormalizedName) -> str:
         """Return the URL of a simple page, as GitLab writes it: without a slash at its end."""
