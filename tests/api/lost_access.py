@@ -1,8 +1,10 @@
 """What takes access to packages away, and what is told before and afterwards to somebody who had it."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from shared.models import AccessLevel, Namespace, Project, RegistryAccess, User, Visibility
 from tests.api.registry import ROOT_TOKEN, Answer, Registry, sha256
@@ -45,8 +47,9 @@ class Scene:
             return f"{process.url}/api/v4/groups/{self.top.id}/-/packages/pypi"
         return process.pypi_of(self.project.id)
 
-    async def change(self, method: str, path: str, *, token: str = ROOT_TOKEN) -> Answer:
-        answer = await self.here.ask(method, f"/api/v4{path}", token=token)
+    async def change(self, method: str, path: str, body: Any = None, *, token: str = ROOT_TOKEN) -> Answer:
+        data = None if body is None else json.dumps(body)
+        answer = await self.here.ask(method, f"/api/v4{path}", token=token, data=data, Content_Type="application/json")
         assert answer.status < 300, answer.body
         return answer
 

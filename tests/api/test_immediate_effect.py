@@ -130,12 +130,12 @@ async def test_a_token_of_no_user_is_known_to_nobody_from_the_next_request_on(
     here, there = processes
     scene = await arrange(here, there, CASES["a member leaves"], 0)
     project, group = f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"
-    for tokens, query in (
-        (f"{project}/deploy_tokens", "?name=ci&scopes=read_package_registry"),
-        (f"{group}/deploy_tokens", "?name=ci&scopes=read_package_registry"),
-        (f"{project}/job_tokens", ""),
+    for tokens, wanted in (
+        (f"{project}/deploy_tokens", {"name": "ci", "scopes": ["read_package_registry"]}),
+        (f"{group}/deploy_tokens", {"name": "ci", "scopes": ["read_package_registry"]}),
+        (f"{project}/job_tokens", {"pipeline": {"id": 1}}),
     ):
-        made = await scene.change("POST", f"{tokens}{query}")
+        made = await scene.change("POST", tokens, wanted)
         basic = aiohttp.encode_basic_auth("gitlab-ci-token", made.json["token"])
         for is_ended in (False, True):
             if is_ended:
