@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, text, update
 
 from shared.errors import FileNameTaken, MetadataUnavailable
-from shared.metadata.package_leases import SqlPackageLeases, held_by
+from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
 from shared.metadata.package_tables import build_links, package_file_metadata, package_files, packages
+from shared.metadata.package_yanks import SqlPackageYanks
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -31,7 +32,7 @@ _IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
 _MOST_LOOKS = 20
 
 
-class SqlPackageWrites(SqlPackageLeases):
+class SqlPackageWrites(SqlPackageYanks):
     """Implements PackageWrites."""
 
     async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:

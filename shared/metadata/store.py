@@ -17,6 +17,7 @@ from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
+from shared.metadata.package_names import SqlPackageNameReads, SqlPackageNameWrites
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.schema import REVISION
@@ -44,6 +45,7 @@ class SqlReading:
         self.tokens = SqlTokenReads(transaction)
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
+        self.package_names = SqlPackageNameReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -64,6 +66,7 @@ class SqlWriting:
         self.tokens = SqlTokenWrites(transaction)
         self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
+        self.package_names = SqlPackageNameWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
+from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
 from shared.ports.tenant_changes import TenantChanges
@@ -51,6 +52,11 @@ class Reading(Protocol):
     @property
     def packages(self) -> PackageReads:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def package_names(self) -> PackageNameReads:
+        """Return the calls about package names as a whole."""
         ...
 
     @property
@@ -104,6 +110,11 @@ class Writing(Protocol):
     @property
     def packages(self) -> PackageWrites:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def package_names(self) -> PackageNameWrites:
+        """Return the calls about package names as a whole."""
         ...
 
     @property

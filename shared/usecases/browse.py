@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.errors import NotFound
-from shared.models import IndexedFile, IndexedName, ProjectId
+from shared.models import IndexedName, IndexedPage, ProjectId
 from shared.names import NormalizedName
 from shared.ports.metadata_store import MetadataStore
 
@@ -26,14 +26,14 @@ class ListPackageFiles:
 
     store: MetadataStore
 
-    async def __call__(self, project_id: ProjectId, name: NormalizedName) -> tuple[IndexedFile, ...]:
-        """Return the installable files of the name, oldest package first; empty when all its files are gone.
+    async def __call__(self, project_id: ProjectId, name: NormalizedName) -> IndexedPage:
+        """Return the installable files of the name, oldest package first; none when all are gone or not offered.
 
         Raises:
             NotFound: "Package": no installable package has this name.
         """
         async with self.store.reading() as rows:
-            files = await rows.packages.page(project_id, name)
-        if files is None:
+            page = await rows.packages.page(project_id, name)
+        if page is None:
             raise NotFound("Package")
-        return files
+        return page

@@ -40,12 +40,12 @@ async def page(request: web.Request) -> web.StreamResponse:
     if name != spelling:
         return _redirect(request, f"{links.simple_page(project.id, name)}/")
     wanted = _format(request)
-    files = await request.app[USE_CASES].list_package_files(project.id, name)
+    shown = await request.app[USE_CASES].list_package_files(project.id, name)
     match wanted:
         case SimpleFormat.JSON:
-            body = simple_json.render_page(name, files, links)
+            body = simple_json.render_page(name, shown, links)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-            body = simple_html.render_page(files[0].package_name if files else name, files, links)
+            body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
     return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
 
 

@@ -1,6 +1,6 @@
 """The simple index and the simple page as JSON.
 
-Source: PEP 691, 592, 700, 714; contract, PyPI 5.2 (the URL carries the fragment).
+Source: PEP 691, 592, 700, 714, 792; contract, PyPI 5.2 (the URL carries the fragment).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from typing import Any
 from services.api.presenters.core_metadata import advertised_digest
 from services.api.presenters.json_response import to_json
 from services.api.presenters.links import Links
-from shared.models import IndexedFile, IndexedName
+from shared.models import IndexedFile, IndexedName, IndexedPage
 from shared.names import NormalizedName
+from shared.status_markers import UNMARKED, StatusMarker
 
 API_VERSION = "1.4"
 
@@ -21,16 +22,25 @@ def render_index(names: Sequence[IndexedName]) -> bytes:
     return _encoded({"meta": _meta(), "projects": [{"name": name.normalized_name} for name in names]})
 
 
-def render_page(name: NormalizedName, files: Sequence[IndexedFile], links: Links) -> bytes:
+def render_page(name: NormalizedName, page: IndexedPage, links: Links) -> bytes:
     """Return the page that lists all files of a name, and its versions in the order of their first files."""
     return _encoded(
         {
             "meta": _meta(),
             "name": name,
-            "versions": list(dict.fromkeys(file.version for file in files)),
-            "files": [_file(file, links) for file in files],
+            **_status(page.marker),
+            "versions": list(dict.fromkeys(file.version for file in page.files)),
+            "files": [_file(file, links) for file in page.files],
         }
     )
+
+
+def _status(marker: StatusMarker) -> dict[str, dict[str, str]]:
+    """Return the key that tells the status; none where nothing is said, which means that the name is active."""
+    if marker == UNMARKED:
+        return {}
+    told = {"status": marker.status.value}
+    return {"project-status": told if marker.reason is None else told | {"reason": marker.reason}}
 
 
 def _file(file: IndexedFile, links: Links) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from shared.metadata.access_tables import access_tokens
-from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
 from shared.models import (
@@ -31,6 +31,7 @@ from shared.names import NormalizedName
 from shared.pages import PageRequest
 from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
+from shared.status_markers import NameStatus
 from tests.contracts.metadata.sample_rows import new_project
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -43,6 +44,7 @@ QUERIES: dict[str, Query] = {
     "installable_file": lambda rows, project: rows.packages.installable_file(
         project.id, sha256="7", file_name="7.tar.gz"
     ),
+    "marker": lambda rows, project: rows.package_names.marker(project.id, NormalizedName("name-7")),
     "package": lambda rows, _: rows.packages.package(PackageId(7)),
     "file": lambda rows, _: rows.packages.file(PackageFileId(7)),
     "form": lambda rows, _: rows.packages.form(PackageFileId(7)),
@@ -181,6 +183,13 @@ def add_many_packages(connection: Connection, project: Project) -> None:
                 "created_at": at[number],
                 "updated_at": at[number],
             }
+            for number in range(_ROWS)
+        ],
+    )
+    connection.execute(
+        insert(package_names),
+        [
+            {"project_id": project.id, "normalized_name": f"name-{number}", "status": NameStatus.ACTIVE}
             for number in range(_ROWS)
         ],
     )
