@@ -52,6 +52,10 @@ class Forbidden(LarderError):
         self.reason = reason
 
 
+class PackageDeleteProtected(LarderError):
+    """The caller may delete packages, but a rule of the project protects this one."""
+
+
 class Conflict(LarderError):
     """What was to be added is there already, told in a sentence and not per attribute.
 
@@ -107,6 +111,10 @@ class BlobMissing(LarderError):
         self.key = key
 
 
+class PreconditionFailed(LarderError):
+    """The target was changed since the caller looked at it, and the caller wanted nothing done in that case."""
+
+
 # --- what was sent --------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +164,18 @@ class RecordInvalid(LarderError):
     def __init__(self, messages: dict[str, tuple[str, ...]]) -> None:
         super().__init__(str(messages))
         self.messages = messages
+
+
+class ProtectionRuleInvalid(LarderError):
+    """A protection rule would say what no rule may say, or there would be one too many.
+
+    Args:
+        problems: one sentence each; never empty.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(", ".join(problems))
+        self.problems = problems
 
 
 class FileNameTaken(LarderError):

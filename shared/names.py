@@ -21,7 +21,7 @@ from shared.errors import ValidationFailed
 NormalizedName = NewType("NormalizedName", str)
 """A package name as PEP 503 compares it."""
 
-_MAX_NAME_CHARACTERS = 255
+MAX_NAME_CHARACTERS = 255
 _MAX_VERSION_CHARACTERS = 255
 _MAX_FILE_NAME_BYTES = 255
 _MAX_TAGS = 1_000
@@ -95,8 +95,8 @@ def check_package_name(name: str) -> None:
 
     Source: contract, PyPI 6.3.
     """
-    if len(name) > _MAX_NAME_CHARACTERS:
-        raise ValidationFailed(f"Name is too long (maximum is {_MAX_NAME_CHARACTERS} characters)")
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise ValidationFailed(f"Name is too long (maximum is {MAX_NAME_CHARACTERS} characters)")
     if not _PACKAGE_NAME.fullmatch(name):
         raise ValidationFailed("Name is invalid")
 

@@ -4,7 +4,7 @@ Source: RFC 9110 section 13.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 from aiohttp import hdrs
@@ -12,6 +12,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
+_WITHIN_A_SECOND = timedelta(microseconds=999_999)
+_WITHIN_A_MILLISECOND = timedelta(microseconds=999)
 _TAG = re.compile(r'[ \t]*(?P<weak>W/)?"(?P<value>[^"]*)"[ \t]*(?:,|$)')
 
 
@@ -31,6 +33,23 @@ def precondition_fails(headers: Headers, *, etag: str, modified_at: datetime | N
         return not _lists(headers, hdrs.IF_MATCH, etag, weakly=False)
     since = _date(headers.get(hdrs.IF_UNMODIFIED_SINCE))
     return since is not None and modified_at is not None and _seconds(modified_at) > since
+
+
+def unmodified_since(headers: Headers) -> datetime | None:
+    """Return the last instant at which the client wants to have seen what it acts on; None when it does not mind.
+
+    Its time may be one of HTTP, which goes to the second, or of ISO 8601 as our JSON has it, to the millisecond: what
+    happened within that second or millisecond still counts as seen. Anything else is ignored.
+    """
+    text = headers.get(hdrs.IF_UNMODIFIED_SINCE)
+    since = _date(text)
+    if since is not None:
+        return since + _WITHIN_A_SECOND
+    try:
+        seen_at = datetime.fromisoformat(text or "")
+        return seen_at.replace(tzinfo=seen_at.tzinfo or UTC).astimezone(UTC) + _WITHIN_A_MILLISECOND
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_known(headers: Headers, *, etag: str, modified_at: datetime | None) -> bool:

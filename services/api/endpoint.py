@@ -34,20 +34,26 @@ class Description:
         takes: the parameters that the handler reads, but for those of the path.
         gives: what a good answer holds, once or in a list.
         is_paged: the answer is a list that comes in pages.
+        is_list: the answer is a list that comes in one piece.
     """
 
     takes: type[Schema] | None = None
     gives: type[Schema] | None = None
     is_paged: bool = False
+    is_list: bool = False
 
 
 def described(
-    *, takes: type[Schema] | None = None, gives: type[Schema] | None = None, is_paged: bool = False
+    *,
+    takes: type[Schema] | None = None,
+    gives: type[Schema] | None = None,
+    is_paged: bool = False,
+    is_list: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Note a handler's description on it."""
 
     def note(handler: Handler) -> Handler:
-        handler.__dict__[_DESCRIPTION] = Description(takes=takes, gives=gives, is_paged=is_paged)
+        handler.__dict__[_DESCRIPTION] = Description(takes=takes, gives=gives, is_paged=is_paged, is_list=is_list)
         return handler
 
     return note

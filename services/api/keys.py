@@ -9,7 +9,9 @@ from services.api.lifecycle import Lifecycle
 from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
+from shared.protection import ProtectionTerms
 from shared.settings import Settings
+from shared.usecases.protection_rules import ProtectionRuleChange
 from shared.usecases.visits import GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -33,3 +35,7 @@ VISIT = web.RequestKey("visit", Visit)
 """Set by the guards of what lies in a project: who was let in, where."""
 GROUP_VISIT = web.RequestKey("group_visit", GroupVisit)
 """Set by the guards of what lies in a group: who was let in, where."""
+NEW_RULE = web.RequestKey("new_rule", ProtectionTerms)
+"""Set by the guard of a new protection rule: what it shall say."""
+RULE_CHANGE = web.RequestKey("rule_change", ProtectionRuleChange)
+"""Set by the guard of a changed protection rule: what shall become of it."""

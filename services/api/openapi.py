@@ -91,7 +91,8 @@ def _success(description: Description) -> dict[str, Any]:
     if description.gives is None:
         return {"description": "Success"}
     schema = _instance(description.gives)
-    return _content({"type": "array", "items": schema} if description.is_paged else schema, "Success")
+    is_many = description.is_paged or description.is_list
+    return _content({"type": "array", "items": schema} if is_many else schema, "Success")
 
 
 def _content(schema: Schema | dict[str, Any], description: str) -> dict[str, Any]:

@@ -32,11 +32,18 @@ from services.api.handlers import (
     namespaces,
     personal_tokens,
     projects,
+    protection_rules,
     settings,
     simple,
     upload,
     user,
     users,
+)
+from services.api.protection_guards import (
+    may_change_rules,
+    may_create_rules,
+    may_delete_rules,
+    may_list_rules,
 )
 from services.api.tenant_guards import (
     anybody,
@@ -54,6 +61,7 @@ TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
+RULES = f"{PROJECT}/packages/protection/rules"
 
 
 ENDPOINTS = (
@@ -74,6 +82,10 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/projects", may_see_group, groups.show_projects),
     Endpoint(("GET",), f"{API}/groups", anybody, groups.show_all),
     Endpoint(("POST",), f"{API}/groups", signed_in, groups.create),
+    Endpoint(("GET",), RULES, may_list_rules, protection_rules.show_all),
+    Endpoint(("POST",), RULES, may_create_rules, protection_rules.create),
+    Endpoint(("PATCH",), f"{RULES}/{{package_protection_rule_id}}", may_change_rules, protection_rules.change),
+    Endpoint(("DELETE",), f"{RULES}/{{package_protection_rule_id}}", may_delete_rules, protection_rules.delete),
     Endpoint(("GET",), f"{PROJECT}/members/all", signed_in_to_project, members.show_effective),
     Endpoint(("GET",), f"{PROJECT}/members/all/{{user_id}}", signed_in_to_project, members.show_one_effective),
     Endpoint(("GET",), f"{PROJECT}/members", signed_in_to_project, members.show_direct),

@@ -19,6 +19,12 @@ from shared.usecases.personal_tokens import (
     RotatePersonalToken,
     ShowPersonalToken,
 )
+from shared.usecases.protection_rules import (
+    ChangeProtectionRule,
+    CreateProtectionRule,
+    DeleteProtectionRule,
+    ListProtectionRules,
+)
 from shared.usecases.readiness import CheckReadiness
 from shared.usecases.tenant_admission import TenantAdmission
 from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
@@ -65,6 +71,10 @@ class UseCases:
     add_members: AddMembers
     change_member: ChangeMember
     remove_member: RemoveMember
+    list_protection_rules: ListProtectionRules
+    create_protection_rule: CreateProtectionRule
+    change_protection_rule: ChangeProtectionRule
+    delete_protection_rule: DeleteProtectionRule
     check_readiness: CheckReadiness
 
 
@@ -116,5 +126,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         add_members=AddMembers(store),
         change_member=ChangeMember(store),
         remove_member=RemoveMember(store),
+        list_protection_rules=ListProtectionRules(store),
+        create_protection_rule=CreateProtectionRule(store),
+        change_protection_rule=ChangeProtectionRule(store),
+        delete_protection_rule=DeleteProtectionRule(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -12,11 +12,9 @@ from shared.metadata.schema import (
     time_column,
     word_column,
 )
-from shared.metadata.types import Identifier
+from shared.metadata.types import EnumText, Identifier
 from shared.models import TokenKind
-
-PROTECTED_PACKAGE_TYPES = ("cargo", "conan", "generic", "helm", "maven", "npm", "nuget", "pypi", "terraform_module")
-PROTECTION_LEVELS = ("maintainer", "owner", "admin")
+from shared.protection import ProtectedPackageType, ProtectionLevel
 
 pipelines = Table(
     "pipelines",
@@ -100,13 +98,12 @@ protection_rules = Table(
     metadata,
     id_column(),
     reference("project_id", "projects.id"),
-    text_column("package_type"),
-    one_of("package_type", PROTECTED_PACKAGE_TYPES),
+    *word_column("package_type", ProtectedPackageType),
     text_column("package_name_pattern"),
-    text_column("minimum_access_level_for_push", nullable=True),
-    one_of("minimum_access_level_for_push", PROTECTION_LEVELS),
-    text_column("minimum_access_level_for_delete", nullable=True),
-    one_of("minimum_access_level_for_delete", PROTECTION_LEVELS),
+    Column("minimum_access_level_for_push", EnumText(ProtectionLevel)),
+    one_of("minimum_access_level_for_push", ProtectionLevel),
+    Column("minimum_access_level_for_delete", EnumText(ProtectionLevel)),
+    one_of("minimum_access_level_for_delete", ProtectionLevel),
     time_column("created_at"),
     time_column("updated_at"),
     UniqueConstraint("project_id", "package_type", "package_name_pattern"),

@@ -20,6 +20,7 @@ from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_names import SqlPackageNameReads, SqlPackageNameWrites
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
+from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
@@ -46,6 +47,7 @@ class SqlReading:
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
         self.package_names = SqlPackageNameReads(transaction)
+        self.protection_rules = SqlProtectionRuleReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -67,6 +69,7 @@ class SqlWriting:
         self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
         self.package_names = SqlPackageNameWrites(transaction)
+        self.protection_rules = SqlProtectionRuleWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
 

@@ -13,6 +13,7 @@ from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
+from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
 from shared.ports.tenant_changes import TenantChanges
 from shared.ports.tenant_lists import TenantLists
@@ -57,6 +58,11 @@ class Reading(Protocol):
     @property
     def package_names(self) -> PackageNameReads:
         """Return the calls about package names as a whole."""
+        ...
+
+    @property
+    def protection_rules(self) -> ProtectionRuleReads:
+        """Return the calls about package protection rules."""
         ...
 
     @property
@@ -115,6 +121,11 @@ class Writing(Protocol):
     @property
     def package_names(self) -> PackageNameWrites:
         """Return the calls about package names as a whole."""
+        ...
+
+    @property
+    def protection_rules(self) -> ProtectionRuleWrites:
+        """Return the calls about package protection rules."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from shared.blob_keys import new_blob_key, started_at
 from shared.errors import (
     BlobStoreUnavailable,
     FileNameTaken,
+    Forbidden,
     MetadataUnavailable,
     NotFound,
     QueueUnavailable,
@@ -50,6 +51,7 @@ from shared.ports.blob_store import BlobReceipt, BlobStore, BlobWriter
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.usecases.protection import require_unprotected_push
 from shared.usecases.visits import Visit
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -126,6 +128,7 @@ class UploadPackageFile:
             PUBLISHED also when the very same bytes are there under this name already.
 
         Raises:
+            Forbidden: a protection rule keeps this uploader from the package; nothing remains.
             ValidationFailed: a name, the version, a digest or the archive itself breaks a rule; nothing remains.
             FileNameTaken: the name holds other bytes; nothing remains.
             NotFound: "Package": it was deleted while it was being processed.
@@ -135,13 +138,15 @@ class UploadPackageFile:
         Idempotent: by project, package, version, file name and content.
         Source: lib/api/pypi_packages.rb; design, "Verdicts" and "Same file name again".
         """
+        async with self.store.reading() as rows:
+            await require_unprotected_push(rows, visit, package_name=form.name)
         file_name = self._check_names(form)
         receipt = await blob.commit()
         try:
             if form.sha256_digest is not None and form.sha256_digest != receipt.sha256:
                 raise ValidationFailed("sha256_digest does not match the uploaded file")
             return await self._publish(visit, form, file_name, key=blob.key, receipt=receipt)
-        except (ValidationFailed, FileNameTaken, NotFound, UploadTooOld, StorageFull):
+        except (Forbidden, ValidationFailed, FileNameTaken, NotFound, UploadTooOld, StorageFull):
             # Refused, so no row needs these bytes. After a lost connection nobody knows that: the orphan sweep decides.
             await self._discard_unless_known(blob.key)
             raise
@@ -198,6 +203,7 @@ class UploadPackageFile:
         async with self.store.writing() as rows:
             if await rows.tenants.project(visit.project.id) is None:
                 raise NotFound  # It was deleted while the bytes arrived.
+            await require_unprotected_push(rows, visit, package_name=form.name)  # By rules of meanwhile, too.
             package, _ = await rows.packages.find_or_add(
                 NewPackage(
                     project_id=visit.project.id,

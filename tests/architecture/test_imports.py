@@ -10,7 +10,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_WORDS = {"shared.models", "shared.names", "shared.errors", "shared.pages", "shared.status_markers", "shared.yanks"}
+_WORDS = {
+    "shared.models",
+    "shared.names",
+    "shared.errors",
+    "shared.pages",
+    "shared.protection",
+    "shared.status_markers",
+    "shared.yanks",
+}
 _CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "packaging"}
 _LOGGING = {"shared.log", "structlog"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
@@ -24,7 +32,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.pages": _CORE,
     "shared.status_markers": _CORE,
     "shared.yanks": _CORE,
+    "shared.protection": _CORE,
     "shared.access": _CORE,
+    "shared.attestations": _CORE,
     "shared.blob_keys": _CORE,
     "shared.credentials": _CORE,
     "shared.distributions": _WORDS | {"packaging"},

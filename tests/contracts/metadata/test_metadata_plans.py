@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from shared.metadata.access_tables import access_tokens
+from shared.metadata.access_tables import access_tokens, protection_rules
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
@@ -31,6 +31,7 @@ from shared.names import NormalizedName
 from shared.pages import PageRequest
 from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
+from shared.protection import ProtectedPackageType, ProtectionLevel
 from shared.status_markers import NameStatus
 from tests.contracts.metadata.sample_rows import new_project
 
@@ -67,6 +68,7 @@ QUERIES: dict[str, Query] = {
     "project_by_path": lambda rows, _: rows.tenants.project_by_path("name-7/app"),
     "namespace_by_path": lambda rows, _: rows.tenants.namespace_by_path("name-7"),
     "user_by_username": lambda rows, _: rows.tenants.user_by_username("name-7"),
+    "rules_of_project": lambda rows, project: rows.protection_rules.of_project(project.id),
     "level_in_project": lambda rows, project: rows.tenants.level_in_project(UserId(7), project, now=NOW),
 }
 
@@ -122,6 +124,20 @@ def add_many_tenants(connection: Connection) -> None:
                 "job_token_scope_enabled": True,
             }
             for home, name in zip(homes, numbered, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(protection_rules),
+        [
+            {
+                "project_id": project_id,
+                "package_type": ProtectedPackageType.PYPI,
+                "package_name_pattern": "*",
+                "minimum_access_level_for_push": ProtectionLevel.OWNER,
+                "created_at": NOW,
+                "updated_at": NOW,
+            }
+            for project_id in ids_of(connection, "projects")
         ],
     )
     connection.execute(
