@@ -232,3 +232,42 @@ def _is_open_to(principal: Principal, visibility: Visibility) -> bool:
             return is_insider(principal)
         case Visibility.PRIVATE:
             return False
+
+
+def may_destroy_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
+    """Say whether the caller may delete packages and set their status."""
+    if project.registry_access is RegistryAccess.DISABLED:
+        return False
+    return is_admin(principal) or level >= AccessLevel.MAINTAINER
+
+
+def may_read_packages_api(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
+    """Say whether the caller may read the project's packages through the Packages API.
+
+    That a registry is open to everybody opens only what installers ask for, and a deploy token opens nothing here.
+
+    Source: contract, Packages 1.4 and 7.
+    """
+    if project.registry_access is RegistryAccess.DISABLED:
+        return False
+    if is_admin(principal) or _is_open_to(principal, project.visibility):
+        return True
+    return level >= rules.lowest_level
+
+
+def require_packages_api_read(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> None:
+    """Let the caller read packages through the Packages API, or say why not.
+
+    Raises:
+        NotFound: "Project": to this caller the project does not exist.
+        Forbidden: the caller may see the project, but not its packages; or is a job, which is told so in any case.
+
+    Source: contract, Packages 7, column R; handle_job_token_failure! in lib/api/helpers.rb.
+    """
+    if not may_read_project(principal, project, level):
+        if isinstance(principal, Job):
+            way = f"from {principal.project.path} to {project.path}"
+            raise Forbidden(f"Authentication by CI/CD job token not allowed {way}.")
+        raise NotFound("Project")
+    if not may_read_packages_api(principal, project, level, rules):
+        raise Forbidden

@@ -99,6 +99,10 @@ class RecordNotFound(LarderError):
     """The source is there, but has no such record; GitLab words this otherwise than `NotFound`."""
 
 
+class PackageNotDetailed(LarderError):
+    """The package is listed, but in a status in which nothing more is told of it."""
+
+
 class BlobMissing(LarderError):
     """The store has no blob under this key.
 

@@ -40,3 +40,29 @@ class Page(Generic[T]):
     entries: tuple[T, ...]
     total: int | None
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list that is sorted by id, newest first.
+
+    Args:
+        id: of the entry beside which the wanted ones stand.
+        is_backward: they stand before it; else behind it.
+    """
+
+    id: int
+    is_backward: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Generic[T]):
+    """Some entries of a list that is not counted, only followed from one to the next.
+
+    Args:
+        entries: in the list's order.
+        next: where those behind them are found, or None when these are the last.
+    """
+
+    entries: tuple[T, ...]
+    next: Cursor | None

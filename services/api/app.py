@@ -8,12 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
-from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, SETTINGS, USE_CASES, VERSION
+from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, PAGES, SETTINGS, USE_CASES, VERSION
 from services.api.lifecycle import Lifecycle
 from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
 from services.api.middleware.request_log import finish_head, log_request
 from services.api.openapi import describe_api
+from services.api.presenters.pages import load_pages
 from services.api.protocol import HANDLER_ARGS
 from services.api.routes import ENDPOINTS, add_routes
 from services.api.use_cases import make_use_cases
@@ -33,14 +34,16 @@ def create_app(settings: Settings) -> web.Application:
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
-        app[USE_CASES] = make_use_cases(app[SETTINGS], backends)
+        app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[VERSION] = await asyncio.to_thread(_installed_version)
         # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
         describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
         app[DESCRIPTION] = describe
+        app[PAGES] = await asyncio.to_thread(load_pages)
         app[LIFECYCLE] = Lifecycle()
-        yield
+        async with use_cases.note_download.writing():
+            yield
 
 
 def _installed_version() -> str:

@@ -18,12 +18,14 @@ class Endpoint:
     Args:
         methods: in capitals; GET brings HEAD with it.
         guard: required, so that nothing is open by accident.
+        is_page: it is for people, who are told of errors in HTML.
     """
 
     methods: tuple[str, ...]
     path: str
     guard: Guard
     handler: Handler
+    is_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

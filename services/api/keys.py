@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
+from services.api.presenters.pages import Pages
 from services.api.use_cases import UseCases
 from shared.models import Principal
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
@@ -22,6 +23,7 @@ VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
 DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
 """Gives the OpenAPI document of the whole URL table."""
+PAGES = web.AppKey("pages", Pages)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Set by the request log, first of all."""

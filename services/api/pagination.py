@@ -62,7 +62,7 @@ def page_headers(
     previous = wanted.number - 1 if wanted.number > 1 else None
     ends = {"prev": previous, "next": following, "first": 1, "last": total_pages}
     numbers = {relation: number for relation, number in ends.items() if number is not None}
-    sent = [pair for pair in request.query.items() if pair[0] not in _SECRETS]
+    sent = sent_parameters(request)
     links = _links(request, numbers, wanted.size, sent=sent, parameters=parameters)
     if len(links) > _LONGEST_LINK:
         known = [pair for pair in sent if pair[0] in parameters]
@@ -87,17 +87,37 @@ def _links(
     parameters: Mapping[str, str | int],
 ) -> str:
     """Return a Link header to these pages, by what each is to this one."""
-    names = {name for name, _ in sent}
-    defaults = [pair for pair in parameters.items() if pair[0] not in names]
-    url = f"{external_url(request)}{request.rel_url.raw_path}"
 
     def link(number: int, relation: str) -> str:
-        own: dict[str, str | int] = {"page": number, "per_page": size}
-        pairs = [pair for pair in (*sent, *defaults) if pair[0] not in own]
-        query = sorted([*pairs, *own.items()], key=lambda pair: pair[0])
-        return f'<{url}?{urlencode(query)}>; rel="{relation}"'
+        url = link_url(request, {"page": number, "per_page": size}, sent=sent, parameters=parameters)
+        return f'<{url}>; rel="{relation}"'
 
     return ", ".join(link(number, relation) for relation, number in numbers.items())
+
+
+def sent_parameters(request: web.Request) -> list[tuple[str, str]]:
+    """Return what stands in the query, but for credentials."""
+    return [pair for pair in request.query.items() if pair[0] not in _SECRETS]
+
+
+def link_url(
+    request: web.Request,
+    own: Mapping[str, str | int],
+    *,
+    sent: Sequence[tuple[str, str]],
+    parameters: Mapping[str, str | int],
+) -> str:
+    """Return the URL of the request with these parameters, sorted by name.
+
+    Args:
+        own: what makes it another place of the list; it stands in for what was sent of these names.
+        parameters: defaults, where nothing was sent.
+    """
+    names = {name for name, _ in sent}
+    defaults = [pair for pair in parameters.items() if pair[0] not in names]
+    pairs = [pair for pair in (*sent, *defaults) if pair[0] not in own]
+    query = sorted([*pairs, *own.items()], key=lambda pair: pair[0])
+    return f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(query)}"
 
 
 def _integer(request: web.Request, name: str, *, default: int) -> int | None:

@@ -38,6 +38,10 @@ class NotAcceptable(LarderError):
         self.offered = offered
 
 
+class KeysetUnavailable(LarderError):
+    """The list can be followed by a cursor in one order only, and another one is wanted."""
+
+
 class ExpectationFailed(LarderError):
     """The client expects something else than `100-continue`."""
 

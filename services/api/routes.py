@@ -3,7 +3,8 @@
 To add a route, write a row: its methods, its path, who may pass, and who answers. Every path is served with and without
 a slash at its end, as it stands and without a redirect (twine follows none); every GET is served as HEAD too. A
 `{parameter}` is one segment of the path, percent-decoded, so `a%2Fb` is one and `a/b` is two; `{parameter+}` is all
-the rest, and `{parameter*}` all or nothing. Rows that are asked for most stand first.
+the rest, and `{parameter*}` all or nothing; before other segments, `{parameter+}` is some of them, outside the API.
+Rows that are asked for most stand first.
 """
 
 from aiohttp import hdrs, web
@@ -30,6 +31,9 @@ from services.api.handlers import (
     instance,
     members,
     namespaces,
+    package_changes,
+    package_page,
+    packages,
     personal_tokens,
     projects,
     protection_rules,
@@ -39,6 +43,8 @@ from services.api.handlers import (
     user,
     users,
 )
+from services.api.package_guards import may_read_packages_of_project
+from services.api.package_write_guards import may_change_packages, may_look_at_packages
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,
@@ -62,6 +68,8 @@ PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
 PYPI = f"{PROJECT}/packages/pypi"
 RULES = f"{PROJECT}/packages/protection/rules"
+PACKAGE = f"{PROJECT}/packages/{{package_id}}"
+PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 
 
 ENDPOINTS = (
@@ -69,6 +77,15 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
+    Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
+    Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),
+    Endpoint(("PUT",), PACKAGE, may_change_packages, package_changes.change_package),
+    Endpoint(("DELETE",), PACKAGE, may_change_packages, package_changes.delete_package),
+    Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
+    Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
+    Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_read_packages_of_project, download.file_by_id),
+    Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),
     Endpoint(("PUT",), PROJECT, may_administer_project, projects.change),
     Endpoint(("DELETE",), PROJECT, may_delete_project, projects.delete),
@@ -126,6 +143,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("GET",), "/{project+}/-/packages/{package_id}", may_look_at_packages, package_page.show, is_page=True),
     Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )
 
@@ -152,7 +170,9 @@ def _patterns(path: str) -> tuple[str, ...]:
     """Return the patterns, as the router writes them, of a path with and without a slash at its end."""
     if path.endswith(("+}", "*}")):
         return (path.replace("+}", ":(?s:.+)}").replace("*}", ":(?s:.*)}"),)
-    return path, f"{path}/"
+    # What is wrong below the API is told as the API tells it.
+    spelt = path.replace("+}", ":(?!api/)(?s:.+)}")
+    return spelt, f"{spelt}/"
 
 
 def _with_head(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,11 +7,17 @@ from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
+from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
+from shared.usecases.note_downloads import NoteDownloads
+from shared.usecases.package_admission import PackageAdmission
+from shared.usecases.package_lists import ListFilesOfPackage, ListPackagePipelines, ListPackages, ShowPackage
+from shared.usecases.package_page import DescribePackage
+from shared.usecases.package_status import ChangePackageStatus
 from shared.usecases.personal_tokens import (
     CreatePersonalToken,
     ListPersonalTokens,
@@ -44,6 +50,11 @@ class UseCases:
     list_package_files: ListPackageFiles
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
+    note_download: NoteDownloads
+    delete_package: DeletePackage
+    delete_package_file: DeletePackageFile
+    change_package_status: ChangePackageStatus
+    describe_package: DescribePackage
     create_group: CreateGroup
     create_project: CreateProject
     create_user: CreateUser
@@ -75,6 +86,11 @@ class UseCases:
     create_protection_rule: CreateProtectionRule
     change_protection_rule: ChangeProtectionRule
     delete_protection_rule: DeleteProtectionRule
+    package_admission: PackageAdmission
+    list_packages: ListPackages
+    show_package: ShowPackage
+    list_package_pipelines: ListPackagePipelines
+    list_files_of_package: ListFilesOfPackage
     check_readiness: CheckReadiness
 
 
@@ -85,8 +101,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         allow_guest_plus_roles_to_pull_packages=settings.allow_guests_to_pull,
         pypi_max_file_size=settings.max_file_size_bytes,
     )
+    admission = Admission(store=store, defaults=defaults)
     return UseCases(
-        admission=Admission(store=store, defaults=defaults),
+        admission=admission,
         upload_package_file=UploadPackageFile(
             store=store,
             blobs=blobs,
@@ -99,6 +116,11 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         list_package_files=ListPackageFiles(store),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
+        note_download=NoteDownloads(store),
+        delete_package=DeletePackage(store, queue),
+        delete_package_file=DeletePackageFile(store, queue),
+        change_package_status=ChangePackageStatus(store),
+        describe_package=DescribePackage(store, ShowPackage(store)),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),
         create_user=CreateUser(store),
@@ -130,5 +152,10 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         create_protection_rule=CreateProtectionRule(store),
         change_protection_rule=ChangeProtectionRule(store),
         delete_protection_rule=DeleteProtectionRule(store),
+        package_admission=PackageAdmission(admission),
+        list_packages=ListPackages(store),
+        show_package=ShowPackage(store),
+        list_package_pipelines=ListPackagePipelines(store),
+        list_files_of_package=ListFilesOfPackage(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -72,6 +72,10 @@ packages = Table(
         unique=True,
     ),
     Index("ix_packages_name", "project_id", "package_type", "normalized_name", "id"),
+    # One for each order that a list can have: a page is read off it, and what does not match is passed over in it.
+    Index("ix_packages_by_created_at", "project_id", "created_at", "id", "status", "name"),
+    Index("ix_packages_by_name", "project_id", "name", "id", "status"),
+    Index("ix_packages_by_version", "project_id", "version", "id", "status", "name"),
     partial_index("ix_packages_doomed", "id", where="status = 'pending_destruction'"),
     sqlite_autoincrement=True,
 )

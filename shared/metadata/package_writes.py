@@ -6,9 +6,10 @@ Each change of a status is one UPDATE that names the status it comes from; wheth
 import hashlib
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, insert, literal, select, text, update
 
 from shared.errors import FileNameTaken, MetadataUnavailable
+from shared.metadata.package_changes import SqlPackageChanges
 from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
@@ -32,7 +33,7 @@ _IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
 _MOST_LOOKS = 20
 
 
-class SqlPackageWrites(SqlPackageYanks):
+class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
     """Implements PackageWrites."""
 
     async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:
@@ -124,10 +125,13 @@ class SqlPackageWrites(SqlPackageYanks):
                 .where(package_file_metadata.c.file_id == file_id)
                 .values(core_metadata=metadata.raw, core_metadata_sha256=hashlib.sha256(metadata.raw).hexdigest())
             )
+        became_default = packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR])
         await self._move_package(
             file.package_id,
-            packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR]),
-            status=PackageStatus.DEFAULT,
+            packages.c.status != _DOOMED_PACKAGE,
+            status=case(
+                (became_default, literal(PackageStatus.DEFAULT, packages.c.status.type)), else_=packages.c.status
+            ),
             status_message=None,
         )
         await note_accepted_name(self._transaction, file.package_id)

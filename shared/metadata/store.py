@@ -17,6 +17,7 @@ from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
+from shared.metadata.package_lists import SqlPackageLists
 from shared.metadata.package_names import SqlPackageNameReads, SqlPackageNameWrites
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
@@ -48,6 +49,7 @@ class SqlReading:
         self.packages = SqlPackageReads(transaction)
         self.package_names = SqlPackageNameReads(transaction)
         self.protection_rules = SqlProtectionRuleReads(transaction)
+        self.package_lists = SqlPackageLists(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)

@@ -1,6 +1,6 @@
 """What somebody may see, and what somebody is a member of, as conditions of SQL.
 
-They say what `may_read_group` and `may_read_project` of `shared.access` say.
+They say what `may_read_group`, `may_read_project` and `may_read_packages_api` of `shared.access` say.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true, union
 
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
-from shared.models import AccessLevel, UserId, Visibility
+from shared.models import AccessLevel, RegistryAccess, UserId, Visibility
 from shared.ports.tenant_lists import Viewer
 
 _ABOVE, _BELOW = namespace_ancestors.c.ancestor_id, namespace_ancestors.c.namespace_id
@@ -64,6 +64,18 @@ def may_see_project(viewer: Viewer) -> ColumnElement[bool]:
     if viewer.sees_all:
         return true()
     return or_(projects.c.visibility.in_(_open_to(viewer)), has_level_in_project(viewer, AccessLevel.GUEST))
+
+
+def may_list_packages(viewer: Viewer, lowest: AccessLevel) -> ColumnElement[bool]:
+    """Return whether the packages of a project are there for the viewer.
+
+    Args:
+        lowest: the level that it takes where the project's visibility does not suffice.
+    """
+    has_registry = projects.c.registry_access != RegistryAccess.DISABLED
+    if viewer.sees_all:
+        return has_registry
+    return and_(has_registry, or_(projects.c.visibility.in_(_open_to(viewer)), has_level_in_project(viewer, lowest)))
 
 
 def groups_above_groups(user_id: UserId, now: datetime) -> Select[Any]:

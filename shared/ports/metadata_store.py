@@ -11,6 +11,7 @@ from typing import Protocol
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
+from shared.ports.package_lists import PackageLists
 from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
@@ -63,6 +64,11 @@ class Reading(Protocol):
     @property
     def protection_rules(self) -> ProtectionRuleReads:
         """Return the calls about package protection rules."""
+        ...
+
+    @property
+    def package_lists(self) -> PackageLists:
+        """Return the calls that list packages for somebody."""
         ...
 
     @property

@@ -8,9 +8,9 @@ Rules that every implementation keeps (design: "Locks", "Leases", "A package wit
 - Ids never come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.models import (
@@ -199,7 +199,7 @@ class PackageWrites(PackageReads, Protocol):
         """Move the file `processing -> default` as the holder of this attempt's lease; the package is locked.
 
         Stores the digests and, when given, the core metadata and its requires_python. The package goes
-        `processing | error -> default`; any other status of it stays.
+        `processing | error -> default`; any other status of it stays. Either way it counts as updated.
 
         Returns:
             False when the file is no longer this attempt's; then nothing changed.
@@ -266,6 +266,36 @@ class PackageWrites(PackageReads, Protocol):
 
     async def doom_file(self, file_id: PackageFileId, *, source: frozenset[PackageFileStatus]) -> bool:
         """Move the file to `pending_destruction`; its package is locked. False when its status was not in `source`."""
+        ...
+
+    async def change_status(
+        self, package_id: PackageId, *, source: frozenset[PackageStatus], status: PackageStatus
+    ) -> Package | None:
+        """Move the package to the status; it is locked. Its files stay as they are.
+
+        Returns:
+            The package as it is now, or None when its status was not in `source`.
+        """
+        ...
+
+    async def postpone_destruction(self, file_id: PackageFileId, *, reason: str) -> bool:
+        """Note why a doomed file could not be removed, and let it wait behind the other doomed ones.
+
+        Bookkeeping: bumps no counter.
+
+        Returns:
+            False when it is not in `pending_destruction`, or gone.
+        """
+        ...
+
+    async def note_downloads(self, downloads: Mapping[PackageId, datetime], *, grain: timedelta) -> int:
+        """Note when these packages were downloaded, unless a download less than `grain` before that is noted already.
+
+        Bookkeeping: bumps no counter.
+
+        Returns:
+            Of how many packages a time was noted; those that are gone do not count.
+        """
         ...
 
     async def remove_file(self, file_id: PackageFileId, *, source: PackageFileStatus) -> bool:

@@ -2,14 +2,22 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
-from shared.errors import NotFound, QueueUnavailable
-from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, ProjectId
+import structlog
+
+from shared.errors import BlobStoreUnavailable, MetadataUnavailable, NotFound, QueueUnavailable, StorageFull
+from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, PackageStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue
 from shared.ports.metadata_store import AuditEvent, MetadataStore
+from shared.usecases.package_audit import visitor_event
+from shared.usecases.package_lists import DISPLAYABLE
+from shared.usecases.package_lookup import check_unmodified, lock_package
+from shared.usecases.visits import Visit
 
-_DELETABLE_PACKAGES = frozenset(PackageStatus) - {PackageStatus.PENDING_DESTRUCTION}
+log = structlog.get_logger()
+
 _DELETABLE_FILES = frozenset({PackageFileStatus.DEFAULT})
 
 
@@ -20,31 +28,28 @@ class DeletePackage:
     store: MetadataStore
     queue: JobQueue
 
-    async def __call__(self, project_id: ProjectId, package_id: PackageId, *, actor: str) -> None:
+    async def __call__(self, visit: Visit, package_id: PackageId, *, unmodified_since: datetime | None = None) -> None:
         """Doom it in one transaction; its name and version are free at once.
 
         Raises:
-            NotFound: the project has no such package, or it is doomed already.
+            RecordNotFound: the project has no such package, or none that is shown; one that is doomed already is none.
+            PreconditionFailed: it was changed since then.
 
         Source: app/services/packages/mark_package_for_destruction_service.rb.
         """
         async with self.store.writing() as rows:
-            package = await rows.packages.lock(package_id)
-            if package is None or package.project_id != project_id:
-                raise NotFound
-            doomed = await rows.packages.doom_package(package_id, source=_DELETABLE_PACKAGES)
-            if doomed is None:
-                raise NotFound
+            package = await lock_package(rows, visit.project.id, package_id)
+            check_unmodified(package.updated_at, unmodified_since)
+            doomed = await rows.packages.doom_package(package_id, source=DISPLAYABLE)
             await rows.audit(
-                AuditEvent(
-                    action="package.deleted",
-                    actor=actor,
+                visitor_event(
+                    "package.deleted",
+                    visit,
                     target=f"package:{package_id}",
-                    project_id=project_id,
                     details={"name": package.name, "version": package.version},
                 )
             )
-        await _enqueue(self.queue, doomed)
+        await _enqueue(self.queue, doomed or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +60,35 @@ class DeletePackageFile:
     queue: JobQueue
 
     async def __call__(
-        self, project_id: ProjectId, package_id: PackageId, *, file_id: PackageFileId, actor: str
+        self,
+        visit: Visit,
+        package_id: PackageId,
+        *,
+        file_id: PackageFileId,
+        unmodified_since: datetime | None = None,
     ) -> None:
         """Doom it; its name is free at once.
 
         Raises:
-            NotFound: the project has no such package, or that no such file in `default`.
+            RecordNotFound: as of `DeletePackage`.
+            NotFound: the package has no such file in `default`.
+            PreconditionFailed: the file is newer than that.
+
+        Source: lib/api/package_files.rb.
         """
         async with self.store.writing() as rows:
-            package = await rows.packages.lock(package_id)
+            await lock_package(rows, visit.project.id, package_id)
             file = await rows.packages.file(file_id)
-            if package is None or package.project_id != project_id:
+            if file is None or file.package_id != package_id or file.status not in _DELETABLE_FILES:
                 raise NotFound
-            if file is None or file.package_id != package_id:
-                raise NotFound
-            if not await rows.packages.doom_file(file_id, source=_DELETABLE_FILES):
-                raise NotFound
+            # Once it is published, a file never changes.
+            check_unmodified(file.created_at, unmodified_since)
+            await rows.packages.doom_file(file_id, source=_DELETABLE_FILES)
             await rows.audit(
-                AuditEvent(
-                    action="package_file.deleted",
-                    actor=actor,
+                visitor_event(
+                    "package_file.deleted",
+                    visit,
                     target=f"package_file:{file_id}",
-                    project_id=file.project_id,
                     details={"file_name": file.file_name, "sha256": file.sha256},
                 )
             )
@@ -93,10 +105,11 @@ class DestroyPackageFile:
     async def __call__(self, file_id: PackageFileId) -> None:
         """Remove its blob, then its row, then its package's row when that was the last file.
 
-        Ends quietly when the file is gone or not doomed.
+        Ends quietly when the file is gone or not doomed. Where the blob cannot be removed, the row stays, with the
+        reason, and the sweep comes again.
 
         Raises:
-            BlobStoreUnavailable: the blob may still be there; the row stays, and the sweep comes again.
+            MetadataUnavailable, StorageFull: the row may still be there; the sweep comes again, too.
 
         Idempotent: by file.
         """
@@ -104,11 +117,38 @@ class DestroyPackageFile:
             file = await rows.packages.file(file_id)
         if file is None or file.status is not PackageFileStatus.PENDING_DESTRUCTION:
             return
-        await self.blobs.delete(file.blob_key)
+        try:
+            await self.blobs.delete(file.blob_key)
+        except (BlobStoreUnavailable, StorageFull) as fault:
+            await self._postpone(file, fault)
+            return
+        await self._remove_rows(file)
+
+    async def _postpone(self, file: PackageFile, fault: BlobStoreUnavailable | StorageFull) -> None:
+        reason = f"its blob could not be removed: {str(fault) or type(fault).__name__}"
+        log.warning("package_file.not_destroyed", file_id=file.id, blob_key=file.blob_key, reason=reason)
+        with suppress(MetadataUnavailable, StorageFull):  # The log knows, and the sweep comes again all the same.
+            async with self.store.writing() as rows:
+                await rows.packages.postpone_destruction(file.id, reason=reason)
+
+    async def _remove_rows(self, file: PackageFile) -> None:
         async with self.store.writing() as rows:
-            await rows.packages.lock(file.package_id)
-            if await rows.packages.remove_file(file_id, source=PackageFileStatus.PENDING_DESTRUCTION):
-                await rows.packages.remove_package_if_empty(file.package_id)
+            package = await rows.packages.lock(file.package_id)
+            if not await rows.packages.remove_file(file.id, source=PackageFileStatus.PENDING_DESTRUCTION):
+                return
+            is_last = await rows.packages.remove_package_if_empty(file.package_id)
+            if package is None or not is_last or package.status is PackageStatus.PENDING_DESTRUCTION:
+                return
+            # Nobody has deleted the package itself: it goes with its last file.
+            await rows.audit(
+                AuditEvent(
+                    action="package.emptied",
+                    actor="worker",
+                    target=f"package:{package.id}",
+                    project_id=package.project_id,
+                    details={"name": package.name, "version": package.version},
+                )
+            )
 
 
 async def _enqueue(queue: JobQueue, doomed: tuple[PackageFileId, ...]) -> None:

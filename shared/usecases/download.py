@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from shared.errors import NotFound
-from shared.models import PackageFile, ProjectId
+from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, ProjectId
 from shared.ports.blob_store import BlobStore, LocalBlob
 from shared.ports.metadata_store import MetadataStore
+from shared.usecases.package_lookup import find_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +25,41 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class OpenPackageFile:
-    """Find a file by digest and name; neither alone suffices (GitLab: PackageFinder, PackageFileFinder)."""
+    """Find a file that may be sent, as installers do or as the Packages API does."""
 
     store: MetadataStore
     blobs: BlobStore
 
     async def __call__(self, project_id: ProjectId, *, sha256: str, file_name: str) -> Download:
-        """Return the installable file.
+        """Return the installable file of this digest and name; neither alone suffices.
 
         Raises:
             NotFound: "Package": there is no such file, or it is not installable.
             BlobMissing: its row is there and its bytes are not.
+
+        Source: GitLab's PackageFinder, PackageFileFinder.
         """
         async with self.store.reading() as rows:
             file = await rows.packages.installable_file(project_id, sha256=sha256, file_name=file_name)
         if file is None:
             raise NotFound("Package")
+        return Download(file=file, blob=await self.blobs.locate(file.blob_key))
+
+    async def by_id(self, project_id: ProjectId, package_id: PackageId, *, file_id: PackageFileId) -> Download:
+        """Return the published file of a package that is shown.
+
+        Raises:
+            RecordNotFound: the project has no such package, or none that is shown.
+            NotFound: the package has no such file in `default`.
+            BlobMissing: its row is there and its bytes are not.
+
+        Source: lib/api/package_files.rb.
+        """
+        async with self.store.reading() as rows:
+            await find_package(rows, project_id, package_id)
+            file = await rows.packages.file(file_id)
+        if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
+            raise NotFound
         return Download(file=file, blob=await self.blobs.locate(file.blob_key))
 
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:

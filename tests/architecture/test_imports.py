@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.backends": _WORDS
     | {"shared.settings", "shared.ports", "shared.metadata", "shared.blobs", "shared.queue", "arq"}
     | {"asyncpg", "aiobotocore"},
-    "services.api": _SERVICE | {"aiohttp", "apispec", "backports", "compression", "marshmallow", "multidict", "yarl"},
+    "services.api": _SERVICE
+    | {"aiohttp", "apispec", "backports", "compression", "jinja2", "marshmallow", "multidict", "yarl"},
     "services.worker": _SERVICE | {"shared.distributions", "arq", "redis"},
     # It prepares the database at first start through a use case; all else it does by starting processes.
     "services.standalone": _WORDS | _LOGGING | {"shared.settings", "shared.backends", "shared.usecases", "redis"},

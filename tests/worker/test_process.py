@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import BlobMissing, ValidationFailed
 from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, UploadChecks
-from shared.usecases.destroy import DeletePackage, DestroyPackageFile
+from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import LEASE_SECONDS
 from shared.usecases.sweep import MOST_ATTEMPTS, Sweep
 from shared.usecases.upload import UploadOutcome
@@ -29,6 +29,13 @@ async def _attempt(registry: Registry) -> int:
     file = await registry.file()
     assert file is not None
     return file.attempt
+
+
+async def _doom(registry: Registry) -> None:
+    """Doom the package as the end of its project would, which waits for no verdict."""
+    async with registry.backends.store.writing() as rows:
+        await rows.packages.lock(PackageId(1))
+        assert await rows.packages.doom_package(PackageId(1), source=frozenset(PackageStatus))
 
 
 async def _lapse(registry: Registry, *, attempt: int) -> None:
@@ -148,7 +155,7 @@ async def test_a_job_of_an_older_attempt_ends_quietly(registry: Registry) -> Non
 async def test_a_file_that_is_deleted_while_it_waits_stays_deleted(registry: Registry) -> None:
     await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
     backends = registry.backends
-    await DeletePackage(backends.store, backends.queue)(registry.visit.project.id, PackageId(1), actor="user:1")
+    await _doom(registry)
 
     await registry.process()(_FIRST, 1)
     assert await _status(registry) is PackageStatus.PENDING_DESTRUCTION
@@ -163,8 +170,7 @@ async def test_a_file_that_is_deleted_while_it_waits_stays_deleted(registry: Reg
 async def test_the_same_version_can_be_uploaded_while_its_predecessor_is_being_destroyed(registry: Registry) -> None:
     wheel = build_wheel("pkg", "1.0")
     await registry.upload(wheel, file_name=_WHEEL)
-    backends = registry.backends
-    await DeletePackage(backends.store, backends.queue)(registry.visit.project.id, PackageId(1), actor="user:1")
+    await _doom(registry)
 
     assert await registry.upload(wheel, file_name=_WHEEL) is UploadOutcome.ACCEPTED
 

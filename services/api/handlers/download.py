@@ -1,19 +1,24 @@
 """The files of a project, and the core metadata beside them."""
 
 import re
+from collections.abc import AsyncGenerator
+from functools import partial
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from services.api.content_disposition import attachment
-from services.api.handlers.paths import file_path
+from services.api.handlers.paths import file_path, record_ids
 from services.api.keys import USE_CASES, VISIT
 from services.api.presenters.file_response import Representation, plan_response, send
 from shared.errors import NotFound
-from shared.models import Project, Visibility
+from shared.models import PackageFileId, PackageId, Project, Visibility
+from shared.usecases.download import Download, OpenPackageFile
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _METADATA_SUFFIX = ".metadata"
 _CONTENT_TYPE = "application/octet-stream"
+_SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 async def file(request: web.Request) -> web.StreamResponse:
@@ -34,27 +39,51 @@ async def file(request: web.Request) -> web.StreamResponse:
     return await _file(request, sha256, file_name)
 
 
-async def _file(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:
+async def file_by_id(request: web.Request) -> web.StreamResponse:
+    """Send a file by its number, as the Packages API has it.
+
+    Source: lib/api/package_files.rb; contract, Packages 5.4.
+    """
+    package_id, file_id = record_ids(request, "package_id", "package_file_id")
     project = request[VISIT].project
-    open_package_file = request.app[USE_CASES].open_package_file
-    download = await open_package_file(project.id, sha256=sha256, file_name=file_name)
+    download = await request.app[USE_CASES].open_package_file.by_id(
+        project.id, PackageId(package_id), file_id=PackageFileId(file_id)
+    )
+    return await send_package_file(request, download, project)
+
+
+async def send_package_file(request: web.Request, download: Download, project: Project) -> web.StreamResponse:
+    """Send the file as an attachment, whole or the part of it that is wanted, and note that it was downloaded."""
+    use_cases, file = request.app[USE_CASES], download.file
     representation = Representation(
-        sha256=sha256,
-        size_bytes=download.file.size_bytes,
-        modified_at=download.file.created_at,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        modified_at=file.created_at,
         cache_control=_cache_control(project),
         headers={
             hdrs.CONTENT_TYPE: _CONTENT_TYPE,
-            hdrs.CONTENT_DISPOSITION: attachment(file_name),
+            hdrs.CONTENT_DISPOSITION: attachment(file.file_name),
             "Content-Transfer-Encoding": "binary",
         },
     )
     plan = plan_response(request.method, request.headers, representation)
-    if download.blob is not None:
-        return await send(request, plan, download.blob.path)
-    return await send(
-        request, plan, lambda offset, length: open_package_file.stream(download, offset=offset, length=length)
+    source = (
+        download.blob.path if download.blob is not None else partial(_stream, use_cases.open_package_file, download)
     )
+    response = await send(request, plan, source)
+    if request.method == hdrs.METH_GET and plan.status in _SERVED:
+        use_cases.note_download(file.package_id)
+    return response
+
+
+async def _file(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:
+    project = request[VISIT].project
+    download = await request.app[USE_CASES].open_package_file(project.id, sha256=sha256, file_name=file_name)
+    return await send_package_file(request, download, project)
+
+
+def _stream(opened: OpenPackageFile, download: Download, offset: int, length: int) -> AsyncGenerator[bytes, None]:
+    return opened.stream(download, offset=offset, length=length)
 
 
 async def _metadata(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:

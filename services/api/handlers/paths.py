@@ -30,6 +30,18 @@ def record_id(request: web.Request, key: str, *, told_as: str) -> int:
     return number if 0 < number <= _LARGEST_ID else 0
 
 
+def record_ids(request: web.Request, *keys: str) -> tuple[int, ...]:
+    """Return several parameters that are numbers of records, as `record_id` does; they are told as they are called.
+
+    Raises:
+        InvalidParameters: with one sentence for each that is no whole number.
+    """
+    wrong = [key for key in keys if not _NUMBER.fullmatch(request.match_info[key])]
+    if wrong:
+        raise InvalidParameters(*(f"{key} is invalid" for key in wrong))
+    return tuple(record_id(request, key, told_as=key) for key in keys)
+
+
 def file_path(request: web.Request, key: str, *, told_as: str) -> str:
     """Return a parameter that takes the rest of the path, without the slash that the URL may end with.
 

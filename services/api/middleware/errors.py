@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from services.api import problems
 from services.api.body import check_expectation, discard_rest, has_unread_body
 from services.api.keys import HAS_BEGUN, REQUEST_ID
+from services.api.presenters.error_page import error_page_response
 from services.api.presenters.json_response import json_response
 from services.api.routes import endpoint_of
 from shared import errors
@@ -111,12 +112,16 @@ TABLE: Mapping[type[LarderError], Row] = {
     # what is asked for
     errors.NotFound: lambda e: message(404, f"404 {e.resource} Not Found" if e.resource else "404 Not Found"),
     errors.RecordNotFound: lambda _: message(404, "404 Not found"),
+    errors.PackageNotDetailed: lambda _: message(404, "Package not found"),
     errors.BlobMissing: lambda _: message(404, "404 Not Found"),
     errors.PreconditionFailed: lambda _: message(412, "412 Precondition Failed"),
     problems.UnknownRoute: lambda _: _problem(404, "404 Not Found"),
     problems.ApiVersionGone: lambda _: _problem(410, "API V3 is no longer supported. Use API V4 instead."),
     problems.MethodNotAllowed: _method_not_allowed,
     problems.NotAcceptable: _not_acceptable,
+    problems.KeysetUnavailable: lambda _: _problem(
+        405, "Keyset pagination is not yet available for this type of request"
+    ),
     # what was sent
     problems.ExpectationFailed: lambda _: _problem(417, "417 Expectation Failed"),
     problems.UnsupportedMediaType: lambda e: _problem(
@@ -185,10 +190,17 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         log.exception("request.failed")
         answer = Answer(500, {"message": "500 Internal Server Error", "request_id": request[REQUEST_ID]})
-    response = json_response(answer.body, status=answer.status, headers=answer.headers)
+    response = _response(request, answer)
     if has_unread_body(request):
         response.force_close()
         await response.prepare(request)
         await response.write_eof()
         await discard_rest(request)
     return response
+
+
+def _response(request: web.Request, answer: Answer) -> web.Response:
+    endpoint = endpoint_of(request)
+    if endpoint is None or not endpoint.is_page:
+        return json_response(answer.body, status=answer.status, headers=answer.headers)
+    return error_page_response(request, answer.status, answer.headers)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from shared.models import Namespace, NamespaceKind, Project, ProjectId, User
+from shared.models import Namespace, NamespaceKind, PackageId, Project, ProjectId, User
 from shared.names import NormalizedName
 
 
@@ -21,6 +21,10 @@ class Links:
         """Return the URL of a simple page, as GitLab writes it: without a slash at its end."""
         return f"{self._pypi(project_id)}/simple/{quote(name, safe='')}"
 
+    def simple_index(self, project_id: ProjectId) -> str:
+        """Return the URL of a project's simple index, as installers are given it."""
+        return f"{self._pypi(project_id)}/simple/"
+
     def file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> str:
         """Return the URL of a package file, with the digest as its fragment."""
         return f"{self._pypi(project_id)}/files/{sha256}/{quote(file_name, safe='')}#sha256={sha256}"
@@ -32,6 +36,10 @@ class Links:
     def project(self, project: Project) -> str:
         """Return the URL of a project for people."""
         return f"{self.base}/{project.full_path}"
+
+    def package(self, project: Project, package_id: PackageId) -> str:
+        """Return the URL of a package for people."""
+        return f"{self.project(project)}/-/packages/{package_id}"
 
     def namespace(self, namespace: Namespace) -> str:
         """Return the URL of a group or personal namespace for people."""

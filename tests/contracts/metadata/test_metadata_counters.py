@@ -1,7 +1,7 @@
 """Change counters: which changes count, and for whom."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,14 +75,23 @@ async def test_package_changes_count_for_their_project_and_bookkeeping_for_nobod
     assert await touches(lambda rows: rows.packages.take_lease(file.id, attempt=2, until=lease_end())) == set()
     assert await touches(lambda rows: accept_twice(rows, file)) == own
     any_file, any_package = frozenset(PackageFileStatus), frozenset(PackageStatus)
+    downloads = {file.package_id: datetime.now(UTC)}
+    assert await touches(lambda rows: rows.packages.note_downloads(downloads, grain=timedelta(minutes=1))) == set()
+    assert await touches(lambda rows: change_status(rows, file, source=any_package)) == own
+    assert await touches(lambda rows: change_status(rows, file, source=frozenset())) == set()
     assert await touches(lambda rows: rows.packages.doom_file(file.id, source=frozenset())) == set()
     assert await touches(lambda rows: rows.packages.doom_file(file.id, source=any_file)) == own
+    assert await touches(lambda rows: rows.packages.postpone_destruction(file.id, reason="away")) == set()
     assert await touches(lambda rows: rows.packages.doom_package(file.package_id, source=any_package)) == own
     assert await touches(lambda rows: rows.packages.doom_package(file.package_id, source=any_package)) == set()
     doomed = PackageFileStatus.PENDING_DESTRUCTION
     assert await touches(lambda rows: rows.packages.remove_package_if_empty(file.package_id)) == set()
     assert await touches(lambda rows: rows.packages.remove_file(file.id, source=doomed)) == own
     assert await touches(lambda rows: rows.packages.remove_package_if_empty(file.package_id)) == own
+
+
+async def change_status(rows: SqlWriting, file: PackageFile, *, source: frozenset[PackageStatus]) -> None:
+    await rows.packages.change_status(file.package_id, source=source, status=PackageStatus.HIDDEN)
 
 
 async def accept_twice(rows: SqlWriting, file: PackageFile) -> None:

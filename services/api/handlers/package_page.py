@@ -1,0 +1,27 @@
+"""Packages as people look at them."""
+
+from aiohttp import web
+
+from services.api.keys import PAGES, USE_CASES, VISIT
+from services.api.origin import external_url
+from services.api.presenters.links import Links
+from services.api.presenters.package_page import render_package_page
+from services.api.presenters.pages import CONTENT_TYPE
+from services.api.presenters.text_response import revalidated_response
+from shared.errors import NotFound
+from shared.models import PackageId
+
+_LONGEST_ID = 19
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    """Show a package: what is in it, how to install it, and what it says of itself."""
+    number = request.match_info["package_id"]
+    if not number.isascii() or not number.isdigit() or len(number) > _LONGEST_ID:
+        raise NotFound
+    visit, pages = request[VISIT], request.app[PAGES]
+    page = await request.app[USE_CASES].describe_package(visit, PackageId(int(number)))
+    body = render_package_page(pages, page, visit.project, Links(external_url(request)))
+    response = await revalidated_response(request, body, content_type=CONTENT_TYPE, project=visit.project)
+    response.headers.update(pages.headers)
+    return response

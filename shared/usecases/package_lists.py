@@ -1,0 +1,229 @@
+"""List packages, what is in them and what they came from, to those who were let in.
+
+Source: lib/api/project_packages.rb, group_packages.rb and package_files.rb; contract, Packages 2 to 5 and 9.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from shared.access import may_destroy_packages
+from shared.errors import NotFound, PackageNotDetailed, RecordNotFound
+from shared.models import (
+    AccessLevel,
+    Package,
+    PackageFileStatus,
+    PackageId,
+    PackageStatus,
+    Pipeline,
+    ProjectId,
+)
+from shared.pages import Cursor, Page, PageRequest, Stretch
+from shared.ports.metadata_store import MetadataStore, Reading
+from shared.ports.package_lists import (
+    GroupSource,
+    ListedFile,
+    ListedPackage,
+    PackageFileOrder,
+    PackageFilter,
+    PackageOrder,
+)
+from shared.usecases.admission import pull_rules
+from shared.usecases.tenant_admission import viewer_of
+from shared.usecases.visits import GroupVisit, Visit
+
+DISPLAYABLE = frozenset({PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED})
+"""Statuses of packages that are listed without being asked for, and there for who asks by id."""
+DETAILED = frozenset({PackageStatus.DEFAULT, PackageStatus.DEPRECATED})
+"""Statuses of packages of which more is told than a list does."""
+
+
+class PackageType(StrEnum):
+    """The kinds of packages that GitLab knows; all that are here are of one kind."""
+
+    MAVEN = "maven"
+    NPM = "npm"
+    CONAN = "conan"
+    NUGET = "nuget"
+    PYPI = "pypi"
+    COMPOSER = "composer"
+    GENERIC = "generic"
+    GOLANG = "golang"
+    DEBIAN = "debian"
+    RUBYGEMS = "rubygems"
+    HELM = "helm"
+    TERRAFORM_MODULE = "terraform_module"
+    RPM = "rpm"
+    ML_MODEL = "ml_model"
+    CARGO = "cargo"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageQuery:
+    """Which packages a caller wants.
+
+    Args:
+        package_type: None: of any kind.
+        words: texts that must all stand in the name; none: any name.
+        version: None: any.
+        status: None: those that are displayable.
+    """
+
+    package_type: PackageType | None
+    words: tuple[str, ...]
+    version: str | None
+    status: PackageStatus | None
+    order: PackageOrder
+    is_descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PackageListing:
+    """A page of packages.
+
+    Args:
+        destroyable: the projects among theirs in which the caller may delete packages.
+    """
+
+    page: Page[ListedPackage]
+    destroyable: frozenset[ProjectId]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageDetail:
+    """A package by itself.
+
+    Args:
+        versions: the others of its name, by the text of their versions.
+    """
+
+    package: ListedPackage
+    versions: tuple[ListedPackage, ...]
+    is_destroyable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListPackages:
+    """List the packages of a project, or of all projects of a group as far as the caller may see them."""
+
+    store: MetadataStore
+
+    async def of_project(self, visit: Visit, query: PackageQuery, page: PageRequest) -> PackageListing:
+        """Return a page of the project's packages."""
+        if _matches_nothing(query):
+            return _NOTHING
+        async with self.store.reading() as rows:
+            found = await rows.package_lists.of_project(visit.project, _filter(query), page)
+        return PackageListing(found, frozenset({visit.project.id}) if _may_destroy(visit) else frozenset())
+
+    async def of_group(
+        self, visit: GroupVisit, query: PackageQuery, page: PageRequest, *, includes_subgroups: bool
+    ) -> PackageListing:
+        """Return a page of the packages of the group's projects; a registry that is disabled is as good as empty."""
+        if _matches_nothing(query):
+            return _NOTHING
+        source = GroupSource(
+            namespace_id=visit.group.id,
+            includes_subgroups=includes_subgroups,
+            viewer=viewer_of(visit.principal, datetime.now(UTC)),
+            lowest_level=pull_rules(visit.settings).lowest_level,
+        )
+        async with self.store.reading() as rows:
+            found = await rows.package_lists.of_group(source, _filter(query), page)
+            destroyable = await rows.package_lists.with_level(
+                (one.project.id for one in found.entries), source.viewer, AccessLevel.MAINTAINER
+            )
+        return PackageListing(found, destroyable)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPackage:
+    """Show a package with its other versions."""
+
+    store: MetadataStore
+
+    async def __call__(self, visit: Visit, package_id: PackageId) -> PackageDetail:
+        """Return the package.
+
+        Raises:
+            RecordNotFound: the project has no such package, or none that is displayable.
+            PackageNotDetailed: it is in `error`.
+        """
+        async with self.store.reading() as rows:
+            package = await _displayable(rows, visit.project.id, package_id)
+            if package.status not in DETAILED:
+                raise PackageNotDetailed
+            pipeline = await rows.package_lists.latest_pipeline(package.id)
+            versions = await rows.package_lists.versions(package, visit.project, statuses=DISPLAYABLE)
+        return PackageDetail(ListedPackage(package, visit.project, pipeline), versions, _may_destroy(visit))
+
+
+@dataclass(frozen=True, slots=True)
+class ListPackagePipelines:
+    """List the pipelines that built a package."""
+
+    store: MetadataStore
+
+    async def __call__(
+        self, visit: Visit, package_id: PackageId, *, cursor: Cursor | None, limit: int
+    ) -> Stretch[Pipeline]:
+        """Return some of them, the latest one first.
+
+        Raises:
+            RecordNotFound: the project has no such package, or none that is displayable.
+            NotFound: it is in `error`; GitLab puts a sentence where it puts a word elsewhere.
+        """
+        async with self.store.reading() as rows:
+            package = await _displayable(rows, visit.project.id, package_id)
+            if package.status not in DETAILED:
+                raise NotFound("Package not found")
+            return await rows.package_lists.pipelines(package.id, cursor=cursor, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ListFilesOfPackage:
+    """List the files of a package that can be installed."""
+
+    store: MetadataStore
+
+    async def __call__(
+        self, visit: Visit, package_id: PackageId, page: PageRequest, *, order: PackageFileOrder, is_descending: bool
+    ) -> Page[ListedFile]:
+        """Return a page of them, of a package in `error`, too.
+
+        Raises:
+            RecordNotFound: the project has no such package, or none that is displayable.
+        """
+        async with self.store.reading() as rows:
+            package = await _displayable(rows, visit.project.id, package_id)
+            return await rows.package_lists.files(
+                package.id, page, status=PackageFileStatus.DEFAULT, order=order, is_descending=is_descending
+            )
+
+
+_NOTHING = PackageListing(Page(entries=(), total=0, has_more=False), frozenset())
+
+
+def _matches_nothing(query: PackageQuery) -> bool:
+    return query.package_type not in (None, PackageType.PYPI)
+
+
+def _filter(query: PackageQuery) -> PackageFilter:
+    return PackageFilter(
+        statuses=DISPLAYABLE if query.status is None else frozenset({query.status}),
+        words=query.words,
+        version=query.version,
+        order=query.order,
+        is_descending=query.is_descending,
+    )
+
+
+def _may_destroy(visit: Visit) -> bool:
+    return may_destroy_packages(visit.principal, visit.project, visit.level)
+
+
+async def _displayable(rows: Reading, project_id: ProjectId, package_id: PackageId) -> Package:
+    package = await rows.packages.package(package_id)
+    if package is None or package.project_id != project_id or package.status not in DISPLAYABLE:
+        raise RecordNotFound
+    return package

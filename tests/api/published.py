@@ -1,0 +1,119 @@
+"""Packages that are there without an upload and without a worker, in whatever status a test wants them."""
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.blob_keys import new_blob_key
+from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
+from shared.names import canonical_version, normalize_name
+from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.usecases.token_secrets import JOB_PREFIX, digest_of
+from tests.api.registry import Registry
+
+CONTENT = b"the bytes of a distribution"
+ANY = frozenset(PackageStatus)
+
+
+async def publish(
+    registry: Registry,
+    project_id: ProjectId | None = None,
+    *,
+    name: str = "pkg",
+    version: str = "1.0",
+    file_name: str = "pkg-1.0.tar.gz",
+    content: bytes = CONTENT,
+    metadata: bytes | None = None,
+    requires_python: str | None = None,
+    is_judged: bool = True,
+    status: PackageStatus | None = None,
+) -> PackageFile:
+    """Add a file with its blob, as the worker would have accepted it.
+
+    Args:
+        metadata: the METADATA that was found in it.
+        is_judged: otherwise it is in `processing`.
+        status: what the package is put into at last.
+    """
+    store, blobs = registry.backends.store, registry.backends.blobs
+    async with blobs.create(new_blob_key(datetime.now(UTC))) as blob:
+        await blob.write(content)
+        receipt = await blob.commit()
+        async with store.writing() as rows:
+            new = NewPackage(
+                project_id=project_id or registry.project_id,
+                name=name,
+                normalized_name=normalize_name(name),
+                version=version,
+                canonical_version=canonical_version(version),
+                creator_id=None,
+            )
+            package, _ = await rows.packages.find_or_add(new)
+            file = await rows.packages.add_file(
+                NewPackageFile(
+                    package_id=package.id,
+                    project_id=package.project_id,
+                    blob_key=blob.key,
+                    file_name=file_name,
+                    size_bytes=receipt.size_bytes,
+                    sha256=receipt.sha256,
+                    requires_python=None,
+                    form={},
+                    uploader_kind="user",
+                    uploader_id=1,
+                    token_id=None,
+                )
+            )
+            if is_judged:
+                await rows.packages.take_lease(file.id, attempt=1, until=datetime.now(UTC) + timedelta(minutes=1))
+                digests = Digests(
+                    md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+                    sha1=hashlib.sha1(content, usedforsecurity=False).hexdigest(),
+                    sha256=receipt.sha256,
+                    blake2b_256=hashlib.blake2b(content, digest_size=32).hexdigest(),
+                )
+                found = metadata and CoreMetadata(
+                    raw=metadata, name=name, version=version, requires_python=requires_python
+                )
+                assert await rows.packages.accept_file(file.id, attempt=1, digests=digests, metadata=found or None)
+            match status:
+                case None:
+                    pass
+                case PackageStatus.PENDING_DESTRUCTION:
+                    await rows.packages.doom_package(package.id, source=ANY)
+                case _:
+                    await rows.packages.change_status(package.id, source=ANY, status=status)
+    return file
+
+
+async def package_of(registry: Registry, file: PackageFile) -> Package | None:
+    """Return the package row of a file, if it is still there."""
+    async with registry.backends.store.reading() as rows:
+        return await rows.packages.package(file.package_id)
+
+
+async def add_job(registry: Registry, user: User, project: Project) -> str:
+    """Return the token of a job that the user has started in the project."""
+    secret = f"{JOB_PREFIX}{project.id}-{user.id}"
+    now, later = (at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") for at in (datetime.now(UTC), datetime.now(UTC) + timedelta(1)))
+    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", timeout=10)) as database, database:
+        (pipeline_id,) = database.execute(
+            "INSERT INTO pipelines (project_id, number, created_at, updated_at) VALUES (?, ?, ?, ?) RETURNING id",
+            (project.id, user.id, now, now),
+        ).fetchone()
+        database.execute(
+            "INSERT INTO access_tokens (kind, digest, name, user_id, project_id, pipeline_id, scopes, expires_at,"
+            " created_at) VALUES ('job', ?, 'job', ?, ?, ?, '[]', ?, ?)",
+            (digest_of(secret), user.id, project.id, pipeline_id, later, now),
+        )
+    return secret
+
+
+def audited(registry: Registry, *actions: str) -> list[tuple[Any, ...]]:
+    """Return action, actor, target and details of these events, oldest first."""
+    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
+        found = database.execute("SELECT action, actor, target, project_id, details FROM audit_events ORDER BY id")
+        return [(*row[:4], json.loads(row[4])) for row in found.fetchall() if row[0] in actions]
