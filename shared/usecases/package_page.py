@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from shared.models import IndexedFile, Package, PackageId
 from shared.ports.metadata_store import MetadataStore
+from shared.status_markers import UNMARKED, StatusMarker
 from shared.usecases.package_lists import DETAILED, ShowPackage
 from shared.usecases.visits import Visit
 
@@ -26,12 +27,14 @@ class PackagePage:
     """A package with its files and its other versions.
 
     Args:
+        marker: what is said of its name.
         files: those that can be installed, the first one that came first.
         versions: the others of its name that have a page, newest first.
         about: of the first file whose core metadata is stored.
     """
 
     package: Package
+    marker: StatusMarker
     files: tuple[IndexedFile, ...]
     versions: tuple[Package, ...]
     about: About
@@ -60,6 +63,7 @@ class DescribePackage:
         others = [one.package for one in detail.versions if one.package.status in DETAILED]
         return PackagePage(
             package=package,
+            marker=shown.marker if shown else UNMARKED,
             files=files,
             versions=tuple(sorted(others, key=_precedence, reverse=True)),
             about=About() if raw is None else await asyncio.to_thread(_read_about, raw),

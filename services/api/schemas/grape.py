@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing
 
 from shared.errors import InvalidParameters
 
@@ -196,9 +196,13 @@ class Moment(fields.Field[datetime]):
 class Word(fields.Field[W]):
     """One of a few words."""
 
-    def __init__(self, words: type[W]) -> None:
+    def __init__(self, words: type[W], *, required: bool = False) -> None:
         """Declare a choice among the members of an enumeration."""
-        super().__init__(load_default=None)
+        super().__init__(
+            required=required,
+            load_default=missing if required else None,
+            error_messages={"required": MISSING, "null": MISSING},
+        )
         self.words = words
 
     @property
