@@ -77,6 +77,11 @@ def may_administer_group(principal: Principal, level: AccessLevel) -> bool:
     return is_admin(principal) or level >= AccessLevel.OWNER
 
 
+def may_read_group_deploy_tokens(principal: Principal, level: AccessLevel) -> bool:
+    """Say whether the caller may see which deploy tokens the group has; only owners make and revoke them."""
+    return is_admin(principal) or level >= AccessLevel.MAINTAINER
+
+
 def may_grant(principal: Principal, level: AccessLevel, granted: AccessLevel) -> bool:
     """Say whether who administers at this level may give that level to others, or take it from them."""
     return is_admin(principal) or granted <= level

@@ -83,8 +83,10 @@ def _parameters(path: str, description: Description, method: str) -> Iterable[di
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
     if description.takes is not None and method in _WITH_QUERY:
         yield {"in": "query", "schema": description.takes}
+    told = description.takes().load_fields if description.takes is not None else {}
     for name, schema in _PAGING if description.is_paged else ():
-        yield {"name": name, "in": "query", "schema": schema}
+        if name not in told:
+            yield {"name": name, "in": "query", "schema": schema}
 
 
 def _success(description: Description) -> dict[str, Any]:

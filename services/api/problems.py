@@ -88,3 +88,15 @@ class GroupInvalid(LarderError):
     def __init__(self, messages: dict[str, tuple[str, ...]]) -> None:
         super().__init__(str(messages))
         self.messages = messages
+
+
+class DeployTokenInvalid(LarderError):
+    """A deploy token that was to be saved breaks rules; GitLab tells all of them in one sentence.
+
+    Args:
+        messages: attribute -> sentences.
+    """
+
+    def __init__(self, messages: dict[str, tuple[str, ...]]) -> None:
+        super().__init__(str(messages))
+        self.messages = messages

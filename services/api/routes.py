@@ -23,6 +23,7 @@ from services.api.guards import (
     with_own_token,
 )
 from services.api.handlers import (
+    deploy_tokens,
     description,
     download,
     fallback,
@@ -58,6 +59,7 @@ from services.api.tenant_guards import (
     may_administer_group,
     may_administer_project,
     may_delete_project,
+    may_read_deploy_tokens_of_group,
     may_see_group,
     may_see_project,
     signed_in_to_group,
@@ -68,9 +70,11 @@ API = "/api/v4"
 TOKENS = f"{API}/personal_access_tokens"
 PROJECT = f"{API}/projects/{{project}}"
 GROUP = f"{API}/groups/{{group}}"
+PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
+GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
-RULES = f"{PROJECT}/packages/protection/rules"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
+RULES = f"{PROJECT}/packages/protection/rules"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 NAME_STATUS = f"{PYPI}/names/{{package_name}}/status"
 
@@ -126,6 +130,15 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.show_one_direct),
     Endpoint(("PUT",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.change),
     Endpoint(("DELETE",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.remove),
+    Endpoint(("GET",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.show_of_source),
+    Endpoint(("POST",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.create),
+    Endpoint(("GET",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.show),
+    Endpoint(("DELETE",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.revoke),
+    Endpoint(("GET",), GROUP_DEPLOY_TOKENS, may_read_deploy_tokens_of_group, deploy_tokens.show_of_source),
+    Endpoint(("POST",), GROUP_DEPLOY_TOKENS, may_administer_group, deploy_tokens.create),
+    Endpoint(("GET",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_read_deploy_tokens_of_group, deploy_tokens.show),
+    Endpoint(("DELETE",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_administer_group, deploy_tokens.revoke),
+    Endpoint(("GET",), f"{API}/deploy_tokens", administrator, deploy_tokens.show_all),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
     Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
     Endpoint(("POST",), f"{API}/users", administrator, users.create),

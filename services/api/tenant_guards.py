@@ -27,6 +27,11 @@ async def _may_administer_group(request: web.Request) -> None:
     request[GROUP_VISIT] = await _admission(request).to_administer_group(group_ref(request), caller)
 
 
+async def _may_read_deploy_tokens_of_group(request: web.Request) -> None:
+    caller = await _signed_in(request)
+    request[GROUP_VISIT] = await _admission(request).to_deploy_tokens_of_group(group_ref(request), caller)
+
+
 async def _may_see_project(request: web.Request) -> None:
     request[VISIT] = await _admission(request).to_project(project_ref(request), await _principal(request))
 
@@ -52,6 +57,8 @@ signed_in_to_group = Guard(Door.CONTROL, _signed_in_to_group)
 """Users for whom the group in the URL exists; notes GROUP_VISIT."""
 may_administer_group = Guard(Door.CONTROL, _may_administer_group)
 """Owners of the group in the URL; notes GROUP_VISIT."""
+may_read_deploy_tokens_of_group = Guard(Door.CONTROL, _may_read_deploy_tokens_of_group)
+"""Maintainers of the group in the URL; notes GROUP_VISIT."""
 may_see_project = Guard(Door.CONTROL, _may_see_project)
 """Those for whom the project in the URL exists; notes VISIT."""
 signed_in_to_project = Guard(Door.CONTROL, _signed_in_to_project)

@@ -7,6 +7,7 @@ from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
+from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
@@ -75,6 +76,10 @@ class UseCases:
     show_personal_token: ShowPersonalToken
     revoke_personal_token: RevokePersonalToken
     rotate_personal_token: RotatePersonalToken
+    create_deploy_token: CreateDeployToken
+    list_deploy_tokens: ListDeployTokens
+    show_deploy_token: ShowDeployToken
+    revoke_deploy_token: RevokeDeployToken
     list_namespaces: ListNamespaces
     show_namespace: ShowNamespace
     show_settings: ShowSettings
@@ -90,15 +95,15 @@ class UseCases:
     add_members: AddMembers
     change_member: ChangeMember
     remove_member: RemoveMember
-    list_protection_rules: ListProtectionRules
-    create_protection_rule: CreateProtectionRule
-    change_protection_rule: ChangeProtectionRule
-    delete_protection_rule: DeleteProtectionRule
     package_admission: PackageAdmission
     list_packages: ListPackages
     show_package: ShowPackage
     list_package_pipelines: ListPackagePipelines
     list_files_of_package: ListFilesOfPackage
+    list_protection_rules: ListProtectionRules
+    create_protection_rule: CreateProtectionRule
+    change_protection_rule: ChangeProtectionRule
+    delete_protection_rule: DeleteProtectionRule
     check_readiness: CheckReadiness
 
 
@@ -147,6 +152,10 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_personal_token=ShowPersonalToken(store),
         revoke_personal_token=RevokePersonalToken(store),
         rotate_personal_token=RotatePersonalToken(store),
+        create_deploy_token=CreateDeployToken(store),
+        list_deploy_tokens=ListDeployTokens(store),
+        show_deploy_token=ShowDeployToken(store),
+        revoke_deploy_token=RevokeDeployToken(store),
         list_namespaces=ListNamespaces(store),
         show_namespace=ShowNamespace(store),
         show_settings=ShowSettings(store, defaults),
@@ -162,14 +171,14 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         add_members=AddMembers(store),
         change_member=ChangeMember(store),
         remove_member=RemoveMember(store),
-        list_protection_rules=ListProtectionRules(store),
-        create_protection_rule=CreateProtectionRule(store),
-        change_protection_rule=ChangeProtectionRule(store),
-        delete_protection_rule=DeleteProtectionRule(store),
         package_admission=PackageAdmission(admission),
         list_packages=ListPackages(store),
         show_package=ShowPackage(store),
         list_package_pipelines=ListPackagePipelines(store),
         list_files_of_package=ListFilesOfPackage(store),
+        list_protection_rules=ListProtectionRules(store),
+        create_protection_rule=CreateProtectionRule(store),
+        change_protection_rule=ChangeProtectionRule(store),
+        delete_protection_rule=DeleteProtectionRule(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from shared.errors import SchemaUnknown
 from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
+from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
@@ -45,11 +46,12 @@ class SqlReading:
         self.tenant_lists = SqlTenantLists(transaction)
         self.members = SqlMemberReads(transaction)
         self.tokens = SqlTokenReads(transaction)
+        self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
-        self.package_names = SqlPackageNameReads(transaction)
-        self.protection_rules = SqlProtectionRuleReads(transaction)
         self.package_lists = SqlPackageLists(transaction)
+        self.protection_rules = SqlProtectionRuleReads(transaction)
+        self.package_names = SqlPackageNameReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -68,6 +70,7 @@ class SqlWriting:
         self.tenant_changes = SqlTenantChanges(transaction)
         self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)
+        self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
         self.package_names = SqlPackageNameWrites(transaction)

@@ -25,7 +25,7 @@ from shared.models import (
 from shared.pages import Page, PageRequest
 from shared.ports.token_rows import TokenFilter, TokenOrder, TokenSource
 
-_COLUMNS = columns_of(access_tokens, AccessToken)
+TOKEN_COLUMNS = columns_of(access_tokens, AccessToken)
 _ORDERS: dict[TokenOrder, ColumnElement[Any]] = {
     TokenOrder.CREATED_ASC: access_tokens.c.created_at.asc(),
     TokenOrder.CREATED_DESC: access_tokens.c.created_at.desc(),
@@ -45,12 +45,12 @@ class SqlTokenReads:
         self._transaction = transaction
 
     async def by_digest(self, digest: str) -> AccessToken | None:
-        row = await self._transaction.row(select(*_COLUMNS).where(access_tokens.c.digest == digest))
-        return _token(row) if row else None
+        row = await self._transaction.row(select(*TOKEN_COLUMNS).where(access_tokens.c.digest == digest))
+        return token_of(row) if row else None
 
     async def of_user(self, user_id: UserId, *, name: str) -> tuple[AccessToken, ...]:
         rows = await self._transaction.rows(
-            select(*_COLUMNS)
+            select(*TOKEN_COLUMNS)
             .where(
                 access_tokens.c.user_id == user_id,
                 access_tokens.c.kind == TokenKind.PERSONAL,
@@ -58,18 +58,18 @@ class SqlTokenReads:
             )
             .order_by(access_tokens.c.id)
         )
-        return tuple(map(_token, rows))
+        return tuple(map(token_of, rows))
 
     async def personal(self, token_id: TokenId) -> AccessToken | None:
         row = await self._transaction.row(
-            select(*_COLUMNS).where(access_tokens.c.id == token_id, access_tokens.c.kind == TokenKind.PERSONAL)
+            select(*TOKEN_COLUMNS).where(access_tokens.c.id == token_id, access_tokens.c.kind == TokenKind.PERSONAL)
         )
-        return _token(row) if row else None
+        return token_of(row) if row else None
 
     async def personal_page(self, wanted: TokenFilter, page: PageRequest, *, now: datetime) -> Page[AccessToken]:
-        statement = select(*_COLUMNS).where(access_tokens.c.kind == TokenKind.PERSONAL, *_conditions(wanted, now))
+        statement = select(*TOKEN_COLUMNS).where(access_tokens.c.kind == TokenKind.PERSONAL, *_conditions(wanted, now))
         order = [_ORDERS[wanted.order]] if wanted.order is not None else []
-        return await read_page(self._transaction, statement, [*order, access_tokens.c.id], page, _token)
+        return await read_page(self._transaction, statement, [*order, access_tokens.c.id], page, token_of)
 
 
 class SqlTokenWrites(SqlTokenReads):
@@ -145,11 +145,11 @@ class SqlTokenWrites(SqlTokenReads):
             self._transaction.insert(access_tokens)
             .values(created_at=self._transaction.now(), **values)
             .on_conflict_do_nothing(index_elements=["digest"])
-            .returning(*_COLUMNS)
+            .returning(*TOKEN_COLUMNS)
         )
         if row is None:
             raise _taken()
-        token = _token(row)
+        token = token_of(row)
         await self._touch_source(token)
         return token
 
@@ -171,11 +171,11 @@ class SqlTokenWrites(SqlTokenReads):
 
     async def _change(self, *conditions: ColumnElement[bool], **values: object) -> bool:
         row = await self._transaction.row(
-            update(access_tokens).where(*conditions).values(**values).returning(*_COLUMNS)
+            update(access_tokens).where(*conditions).values(**values).returning(*TOKEN_COLUMNS)
         )
         if row is None:
             return False
-        await self._touch_source(_token(row))
+        await self._touch_source(token_of(row))
         return True
 
     async def _touch_source(self, token: AccessToken) -> None:
@@ -217,7 +217,8 @@ def _conditions(wanted: TokenFilter, now: datetime) -> list[ColumnElement[bool]]
     return conditions
 
 
-def _token(row: Row[Any]) -> AccessToken:
+def token_of(row: Row[Any]) -> AccessToken:
+    """Return the token that a row of `TOKEN_COLUMNS` holds."""
     fields = row._asdict()
     return AccessToken(**{**fields, "scopes": tuple(fields["scopes"])})
 

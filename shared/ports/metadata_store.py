@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
@@ -47,6 +48,11 @@ class Reading(Protocol):
         ...
 
     @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
+        ...
+
+    @property
     def job_tokens(self) -> JobTokenReads:
         """Return the calls about CI jobs and where they are let in."""
         ...
@@ -62,13 +68,13 @@ class Reading(Protocol):
         ...
 
     @property
-    def protection_rules(self) -> ProtectionRuleReads:
-        """Return the calls about package protection rules."""
+    def package_lists(self) -> PackageLists:
+        """Return the calls that list packages for somebody."""
         ...
 
     @property
-    def package_lists(self) -> PackageLists:
-        """Return the calls that list packages for somebody."""
+    def protection_rules(self) -> ProtectionRuleReads:
+        """Return the calls about package protection rules."""
         ...
 
     @property
@@ -112,6 +118,11 @@ class Writing(Protocol):
     @property
     def tokens(self) -> TokenWrites:
         """Return the calls about access tokens."""
+        ...
+
+    @property
+    def deploy_tokens(self) -> DeployTokenReads:
+        """Return the calls that list and show deploy tokens."""
         ...
 
     @property

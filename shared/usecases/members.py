@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.access import may_administer_group, may_administer_project, may_grant
+from shared.access import may_grant
 from shared.errors import Conflict, Forbidden, NotFound, RecordInvalid, RecordNotFound
 from shared.models import AccessLevel, Membership, Namespace, NamespaceKind, Project, SignedIn, User, UserId
 from shared.ports.member_rows import MemberSource
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.usecases.standing import require_administrator
 
 _GRANTABLE = frozenset(AccessLevel) - {AccessLevel.NO_ACCESS, AccessLevel.MINIMAL}
 
@@ -70,7 +71,7 @@ class AddMembers:
             for user in users:
                 if await rows.members.direct_one(source, user.id, now=self.now()) is not None:
                     raise Conflict("Member already exists")
-            own = await _level_of_administrator(rows, caller, source, self.now())
+            own = await require_administrator(rows, caller, source, now=self.now())
             level = _checked(caller, own, new.access_level, new.expires_at, self.now())
             added = []
             for user in {user.id: user for user in users}.values():
@@ -115,7 +116,7 @@ class ChangeMember:
             member = await rows.members.direct_one(source, user_id, now=self.now())
             if member is None:
                 raise RecordNotFound
-            own = await _level_of_administrator(rows, caller, source, self.now())
+            own = await require_administrator(rows, caller, source, now=self.now())
             _refuse_holder(source, member)
             if not may_grant(caller, own, member.level):
                 raise Forbidden
@@ -167,7 +168,7 @@ class RemoveMember:
         if member is None:
             raise RecordNotFound
         if user_id != caller.user.id:  # Everybody may leave.
-            own = await _level_of_administrator(rows, caller, source, self.now())
+            own = await require_administrator(rows, caller, source, now=self.now())
             if not may_grant(caller, own, member.level):
                 raise Forbidden
         _refuse_holder(source, member)
@@ -183,24 +184,6 @@ async def _user(rows: Writing, reference: UserId | str) -> User:
     if user is None:
         raise NotFound("User")
     return user
-
-
-async def _level_of_administrator(rows: Writing, caller: SignedIn, source: MemberSource, now: datetime) -> AccessLevel:
-    """Return the caller's level, read in the transaction that makes the change.
-
-    Raises:
-        Forbidden: it is not enough to administer members.
-    """
-    match source:
-        case Namespace():
-            level = await rows.tenants.level_in_namespace(caller.user.id, source, now=now)
-            may_administer = may_administer_group(caller, level)
-        case Project():
-            level = await rows.tenants.level_in_project(caller.user.id, source, now=now)
-            may_administer = may_administer_project(caller, level)
-    if not may_administer:
-        raise Forbidden
-    return level
 
 
 def _checked(

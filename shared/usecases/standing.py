@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from shared.access import level_of_job, may_read_group
+from shared.access import level_of_job, may_administer_group, may_administer_project, may_read_group
+from shared.errors import Forbidden
 from shared.models import AccessLevel, Anonymous, DeployToken, Job, Namespace, Principal, Project, SignedIn, user_of
-from shared.ports.metadata_store import Reading
+from shared.ports.metadata_store import Reading, Writing
 
 
 async def level_in_project(rows: Reading, principal: Principal, project: Project, *, now: datetime) -> AccessLevel:
@@ -40,6 +41,26 @@ async def is_member_below(rows: Reading, principal: Principal, group: Namespace,
     if user is None or may_read_group(principal, group, AccessLevel.NO_ACCESS, is_member_below=False):
         return False
     return await rows.tenant_lists.is_member_below(group, user.id, now=now)
+
+
+async def require_administrator(
+    rows: Writing, caller: SignedIn, source: Namespace | Project, *, now: datetime
+) -> AccessLevel:
+    """Return the level at which the caller administers the group or project, read in the transaction that changes it.
+
+    Raises:
+        Forbidden: it is not enough.
+    """
+    match source:
+        case Namespace():
+            level = await rows.tenants.level_in_namespace(caller.user.id, source, now=now)
+            may_administer = may_administer_group(caller, level)
+        case Project():
+            level = await rows.tenants.level_in_project(caller.user.id, source, now=now)
+            may_administer = may_administer_project(caller, level)
+    if not may_administer:
+        raise Forbidden
+    return level
 
 
 async def _lets_in(rows: Reading, project: Project, job: Job) -> bool:

@@ -11,6 +11,7 @@ from shared.access import (
     may_administer_project,
     may_delete_project,
     may_read_group,
+    may_read_group_deploy_tokens,
     may_read_project,
 )
 from shared.errors import Forbidden, NotFound
@@ -69,6 +70,18 @@ class TenantAdmission:
         """
         visit = await self.to_group(ref, principal)
         if not may_administer_group(principal, visit.level):
+            raise Forbidden
+        return visit
+
+    async def to_deploy_tokens_of_group(self, ref: GroupRef | None, principal: Principal) -> GroupVisit:
+        """Admit a maintainer of the group, who may see its deploy tokens.
+
+        Raises:
+            NotFound: as `to_group`.
+            Forbidden: the caller may see it, but not its deploy tokens.
+        """
+        visit = await self.to_group(ref, principal)
+        if not may_read_group_deploy_tokens(principal, visit.level):
             raise Forbidden
         return visit
 

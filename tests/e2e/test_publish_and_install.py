@@ -4,8 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -13,27 +11,8 @@ import pytest
 
 from tests.distributions import build_sdist, build_wheel, module_name, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess
+from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
-
-_PATIENCE_SECONDS = 120
-
-
-def _shell(command: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run what a person would paste, with this environment's twine, pip and uv on the path."""
-    tools = str(Path(sys.executable).parent)
-    quiet = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LARDER_", "TWINE_", "PIP_", "UV_"))
-    }
-    return subprocess.run(
-        ["/bin/sh", "-c", command],
-        cwd=cwd,
-        env=inherited | quiet | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-        check=False,
-    )
 
 
 def _printed(larder: LarderProcess, start: str) -> str:
@@ -58,16 +37,16 @@ def dist(tmp_path: Path) -> Path:
 
 
 def test_the_printed_commands_publish_and_install(larder_of_module: LarderProcess, dist: Path, tmp_path: Path) -> None:
-    publish = _shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
+    publish = run_in_shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
     assert publish.returncode == 0, publish.stdout + publish.stderr
-    again = _shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
+    again = run_in_shell(_printed(larder_of_module, "TWINE_USERNAME="), cwd=dist.parent)
     assert again.returncode == 0, again.stdout + again.stderr
 
     for tool, options in (("pip install", "--no-build-isolation"), ("uv pip install", "--no-build-isolation")):
         for kind in ("", "--no-binary :all:"):
             target = tmp_path / f"{tool.split(maxsplit=1)[0]}{len(kind)}"
             command = _printed(larder_of_module, re.escape(tool)).replace("your-package", "demo-package==1.0")
-            done = _shell(f"{command} {options} {kind} --target '{target}' --no-cache-dir", cwd=tmp_path)
+            done = run_in_shell(f"{command} {options} {kind} --target '{target}' --no-cache-dir", cwd=tmp_path)
             assert done.returncode == 0, done.stdout + done.stderr
             assert list(target.glob(f"{module_name('Demo.Package')}*")), sorted(target.iterdir())
             shutil.rmtree(target)
@@ -79,7 +58,7 @@ def test_uv_publishes_and_what_it_published_is_listed(larder_of_module: LarderPr
     wheel.write_bytes(build_wheel("by-uv", "0.1"))
     upload_url = f"{larder.url}/api/v4/projects/{larder.project_id}/packages/pypi"
 
-    done = _shell(
+    done = run_in_shell(
         f"uv publish --publish-url {upload_url} --check-url {upload_url}/simple/ '{wheel}'",
         cwd=tmp_path,
         UV_PUBLISH_USERNAME="root",
@@ -104,7 +83,7 @@ def test_twine_prints_why_it_was_turned_away(
     larder_of_module: LarderProcess, dist: Path, project: str, token: str | None, expected: str
 ) -> None:
     larder = larder_of_module
-    done = _shell(
+    done = run_in_shell(
         f"twine upload --verbose --repository-url {larder.url}/api/v4/projects/{project}/packages/pypi dist/*.whl",
         cwd=dist.parent,
         TWINE_USERNAME="root",
@@ -140,7 +119,7 @@ def test_a_client_that_pushes_300_mb_without_looking_still_prints_why_it_was_tur
     big = tmp_path / wheel_file_name("big", "1.0")
     big.write_bytes(build_wheel("big", "1.0", extra_files={"big.bin": os.urandom(300 * 1024 * 1024)}))
 
-    done = _shell(
+    done = run_in_shell(
         f"twine upload --repository-url {larder.url}/api/v4/projects/1/packages/pypi '{big}'",
         cwd=tmp_path,
         TWINE_USERNAME="root",

@@ -65,6 +65,11 @@ EXAMPLES = [
         400,
         '{"message":"Failed to save group {:path=>[\\"has already been taken\\"]}"}',
     ),
+    (
+        problems.DeployTokenInvalid({"scopes": ("can't be blank",), "username": ("is bad",)}),
+        400,
+        '{"message":"Scopes can\'t be blank and Username is bad"}',
+    ),
 ]
 
 

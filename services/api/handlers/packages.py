@@ -10,13 +10,14 @@ from aiohttp import web
 from services.api.endpoint import described
 from services.api.handlers.paths import record_id
 from services.api.keys import GROUP_VISIT, USE_CASES, VISIT
-from services.api.keyset import keyset_headers, read_keyset_request, require_newest_first
+from services.api.keyset import keyset_headers, require_newest_first
 from services.api.origin import external_url
 from services.api.pagination import read_page_request
 from services.api.parameters import both, query_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
+from services.api.schemas.keyset import KeysetQuerySchema, read_keyset_request
 from services.api.schemas.package_lists import (
     GroupPackageQuerySchema,
     PackageFileQuerySchema,
@@ -71,10 +72,10 @@ async def show(request: web.Request) -> web.StreamResponse:
     return json_response({**package, "versions": [dump_version(one, links) for one in detail.versions]})
 
 
-@described(gives=PipelineSchema, is_paged=True)
+@described(takes=KeysetQuerySchema, gives=PipelineSchema, is_paged=True)
 async def pipelines(request: web.Request) -> web.StreamResponse:
     """List the pipelines that built a package, the latest one first."""
-    wanted, package_id = both(lambda: read_keyset_request(request), lambda: _package_id(request))
+    wanted, package_id = both(lambda: read_keyset_request(query_parameters(request)), lambda: _package_id(request))
     visit, links = request[VISIT], Links(external_url(request))
     found = await request.app[USE_CASES].list_package_pipelines(
         visit, package_id, cursor=wanted.cursor, limit=wanted.size

@@ -97,6 +97,11 @@ def _group_invalid(error: problems.GroupInvalid) -> Answer:
     return message(400, f"Failed to save group {{{details}}}")
 
 
+def _deploy_token_invalid(error: problems.DeployTokenInvalid) -> Answer:
+    sentences = [f"{key.capitalize()} {text}" for key, texts in error.messages.items() for text in texts]
+    return message(400, " and ".join(sentences))
+
+
 TABLE: Mapping[type[LarderError], Row] = {
     # who asks
     errors.Unauthenticated: lambda _: message(401, "401 Unauthorized"),
@@ -130,6 +135,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     problems.MalformedBody: lambda _: _problem(400, "message body does not match declared format"),
     problems.BodyTooLarge: lambda _: _problem(413, "413 Request Entity Too Large"),
     problems.GroupInvalid: _group_invalid,
+    problems.DeployTokenInvalid: _deploy_token_invalid,
     errors.InvalidParameters: lambda e: _problem(400, ", ".join(e.problems)),
     errors.InvalidForm: lambda e: _problem(400, e.reason),
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),

@@ -125,6 +125,21 @@ async def test_an_empty_database_is_told_as_one(empty_url: str) -> None:
     assert (refused.value.found, refused.value.expected) == (None, REVISION)
 
 
+async def test_a_database_of_the_first_schema_is_brought_to_this_one_with_its_rows(
+    empty_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        await migrate(empty_url)
+    async with open_metadata_store(empty_url) as store:
+        project = await new_project(store)
+    assert await migrate(empty_url) == ("0001", REVISION)
+    assert await run(empty_url, definitions) == await run(database_url, definitions)
+    async with open_metadata_store(empty_url) as store, store.reading() as rows:
+        assert await rows.tenants.project(project.id) == project
+
+
 async def test_two_who_migrate_at_once_do_it_once(empty_url: str) -> None:
     script = (
         "import asyncio, sys; from shared.metadata.migrate import migrate; print(asyncio.run(migrate(sys.argv[1])))"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from shared.metadata.package_tables import package_names, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import projects
-from shared.models import AccessLevel, PackageFileStatus, PackageId, PackageStatus, Project, UserId
+from shared.models import AccessLevel, Package, PackageFileStatus, PackageStatus, Project, UserId
 from shared.pages import Cursor, PageRequest
 from shared.ports.package_lists import GroupSource, PackageFileOrder, PackageFilter, PackageOrder
 from shared.ports.tenant_lists import Viewer
@@ -50,10 +50,26 @@ def group_list(order: PackageOrder, **wanted: Any) -> Query:
     )
 
 
-async def _versions(rows: SqlReading, project: Project) -> object:
-    package = await rows.packages.package(PackageId(1))
-    assert package is not None
-    return await rows.package_lists.versions(package, project, statuses=SHOWN)
+async def _first(rows: SqlReading, project: Project) -> Package:
+    page = await rows.package_lists.of_project(project, PackageFilter(SHOWN), PageRequest(1, 1))
+    return page.entries[0].package
+
+
+async def _versions(rows: SqlReading, project: Project) -> None:
+    await rows.package_lists.versions(await _first(rows, project), project, statuses=SHOWN)
+
+
+async def _files(rows: SqlReading, project: Project) -> None:
+    of = await _first(rows, project)
+    page = await rows.package_lists.files(
+        of.id, FIRST_PAGE, status=PackageFileStatus.DEFAULT, order=PackageFileOrder.FILE_NAME, is_descending=False
+    )
+    assert page.entries, "else the pipelines of files are not looked for"
+
+
+async def _pipelines(rows: SqlReading, project: Project) -> None:
+    of = await _first(rows, project)
+    await rows.package_lists.pipelines(of.id, cursor=Cursor(7), limit=20)
 
 
 QUERIES: dict[str, Query] = {
@@ -65,14 +81,8 @@ QUERIES: dict[str, Query] = {
     "of_group_with_a_rare_word": group_list(PackageOrder.CREATED_AT, words=("name-77",)),
     "of_group_with_a_common_word": group_list(PackageOrder.PROJECT_PATH, words=("name",)),
     "versions": _versions,
-    "files": lambda rows, _: rows.package_lists.files(
-        PackageId(1),
-        FIRST_PAGE,
-        status=PackageFileStatus.DEFAULT,
-        order=PackageFileOrder.FILE_NAME,
-        is_descending=False,
-    ),
-    "pipelines": lambda rows, _: rows.package_lists.pipelines(PackageId(7), cursor=Cursor(7), limit=20),
+    "files": _files,
+    "pipelines": _pipelines,
 }
 
 # Those that are read in their order find a page without reading and sorting all packages of the project.

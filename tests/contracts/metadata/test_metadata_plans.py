@@ -60,6 +60,13 @@ QUERIES: dict[str, Query] = {
     "personal_page": lambda rows, _: rows.tokens.personal_page(
         TokenFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
     ),
+    "deploy_token": lambda rows, project: rows.deploy_tokens.one(project, TokenId(7)),
+    "deploy_tokens_of_project": lambda rows, project: rows.deploy_tokens.of_source(
+        project, PageRequest(1, 20), active_at=NOW
+    ),
+    "deploy_tokens_of_group": lambda rows, project: rows.deploy_tokens.of_source(
+        project.namespace, PageRequest(1, 20), active_at=NOW
+    ),
     "by_email": lambda rows, _: rows.users.by_email("name-7"),
     "namespaces_of_user": lambda rows, _: rows.namespaces.page(
         NamespaceFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
