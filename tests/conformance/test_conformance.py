@@ -1,6 +1,7 @@
 """Larder's own index under every clause; `python -m tests.conformance` asks the same of any other index."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -16,7 +17,8 @@ from tests.redis_server import redis_server
 __all__ = ["bare_registry", "environment", "redis_server", "registry", "settings", "sqlite_template"]
 
 NAME = "a-package"
-EXPECTED_ABSENT = {"PEP 740", "PEP 792"}
+REASON = 'use <another> & "better" one'
+EXPECTED_ABSENT = {"PEP 740"}
 
 
 @pytest.fixture
@@ -32,7 +34,25 @@ async def published(registry: Registry) -> Registry:
         build_sdist("a_package", "2.0"), file_name="a_package-2.0.tar.gz", name="A.Package", version="2.0"
     )
     assert answer.status == 201, answer.body
+    await say(registry, f"/pypi/names/{NAME}/status", {"status": "deprecated", "reason": REASON})
+    await yank_some(registry)
     return registry
+
+
+async def say(registry: Registry, path: str, body: dict[str, str]) -> None:
+    """Set what the Packages API has at this path."""
+    url = f"/api/v4/projects/{registry.project_id}/packages{path}"
+    answer = await registry.ask("PUT", url, data=json.dumps(body).encode(), Content_Type="application/json")
+    assert answer.status == 200, answer.body
+
+
+async def yank_some(registry: Registry) -> None:
+    """Yank a release for a reason, and of another one a single file without any."""
+    packages = (await registry.get(f"/api/v4/projects/{registry.project_id}/packages")).json
+    first, second = (f"/{package['id']}" for package in packages)
+    await say(registry, f"{first}/yank", {"reason": REASON})
+    files = (await registry.get(f"/api/v4/projects/{registry.project_id}/packages{second}/package_files")).json
+    await say(registry, f"{second}/package_files/{files[0]['id']}/yank", {})
 
 
 async def test_the_index_of_a_project_keeps_every_clause(published: Registry) -> None:
@@ -42,6 +62,14 @@ async def test_the_index_of_a_project_keeps_every_clause(published: Registry) ->
     assert not [one for one in findings if one.outcome is Outcome.BROKEN], report
     absent = {one.clause.source for one in findings if one.outcome is Outcome.ABSENT}
     assert absent <= EXPECTED_ABSENT, report
+
+
+async def test_a_quarantined_name_keeps_the_clauses_about_its_status(published: Registry) -> None:
+    await say(published, f"/pypi/names/{NAME}/status", {"status": "quarantined", "reason": REASON})
+    index = Index(f"{published.pypi}/simple/", NAME, ("anybody", ROOT_TOKEN))
+    clauses = [clause for clause in pages.CLAUSES if clause.source == "PEP 792"]
+    findings = [await asyncio.to_thread(find, clause, index) for clause in clauses]
+    assert [one.outcome for one in findings] == [Outcome.KEPT] * 3, table(findings)
 
 
 async def test_an_index_that_breaks_a_clause_is_found_out(published: Registry) -> None:
