@@ -74,8 +74,8 @@ PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
-RULES = f"{PROJECT}/packages/protection/rules"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
+RULES = f"{PROJECT}/packages/protection/rules"
 NAME_STATUS = f"{PYPI}/names/{{package_name}}/status"
 
 

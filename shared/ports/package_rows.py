@@ -125,7 +125,7 @@ class PackageReads(Protocol):
         ...
 
     async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        """Return files in `pending_destruction` since before then, oldest first."""
+        """Return files in `pending_destruction` that wait for a try since before then, who waits longest first."""
         ...
 
 

@@ -12,8 +12,8 @@ from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.usecases.package_audit import visitor_event
-from shared.usecases.package_lists import DISPLAYABLE
-from shared.usecases.package_lookup import check_unmodified, lock_package
+from shared.usecases.package_lookup import DISPLAYABLE, check_unmodified, lock_package
+from shared.usecases.protection import require_unprotected_delete, require_unprotected_file_delete
 from shared.usecases.visits import Visit
 
 log = structlog.get_logger()
@@ -33,12 +33,14 @@ class DeletePackage:
 
         Raises:
             RecordNotFound: the project has no such package, or none that is shown; one that is doomed already is none.
+            PackageDeleteProtected: a rule of the project keeps the caller from it.
             PreconditionFailed: it was changed since then.
 
         Source: app/services/packages/mark_package_for_destruction_service.rb.
         """
         async with self.store.writing() as rows:
             package = await lock_package(rows, visit.project.id, package_id)
+            await require_unprotected_delete(rows, visit, package)
             check_unmodified(package.updated_at, unmodified_since)
             doomed = await rows.packages.doom_package(package_id, source=DISPLAYABLE)
             await rows.audit(
@@ -71,13 +73,15 @@ class DeletePackageFile:
 
         Raises:
             RecordNotFound: as of `DeletePackage`.
+            Forbidden: a rule of the project keeps the caller from it.
             NotFound: the package has no such file in `default`.
             PreconditionFailed: the file is newer than that.
 
         Source: lib/api/package_files.rb.
         """
         async with self.store.writing() as rows:
-            await lock_package(rows, visit.project.id, package_id)
+            package = await lock_package(rows, visit.project.id, package_id)
+            await require_unprotected_file_delete(rows, visit, package)
             file = await rows.packages.file(file_id)
             if file is None or file.package_id != package_id or file.status not in _DELETABLE_FILES:
                 raise NotFound

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from shared.access import may_destroy_packages
-from shared.errors import NotFound, PackageNotDetailed, RecordNotFound
+from shared.errors import NotFound, PackageNotDetailed
 from shared.models import (
     AccessLevel,
     Package,
@@ -19,7 +19,7 @@ from shared.models import (
     ProjectId,
 )
 from shared.pages import Cursor, Page, PageRequest, Stretch
-from shared.ports.metadata_store import MetadataStore, Reading
+from shared.ports.metadata_store import MetadataStore
 from shared.ports.package_lists import (
     GroupSource,
     ListedFile,
@@ -29,11 +29,10 @@ from shared.ports.package_lists import (
     PackageOrder,
 )
 from shared.usecases.admission import pull_rules
+from shared.usecases.package_lookup import DISPLAYABLE, find_package
 from shared.usecases.tenant_admission import viewer_of
 from shared.usecases.visits import GroupVisit, Visit
 
-DISPLAYABLE = frozenset({PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED})
-"""Statuses of packages that are listed without being asked for, and there for who asks by id."""
 DETAILED = frozenset({PackageStatus.DEFAULT, PackageStatus.DEPRECATED})
 """Statuses of packages of which more is told than a list does."""
 
@@ -158,7 +157,7 @@ class ShowPackage:
             PackageNotDetailed: it is in `error`.
         """
         async with self.store.reading() as rows:
-            package = await _displayable(rows, visit.project.id, package_id)
+            package = await find_package(rows, visit.project.id, package_id)
             if package.status not in DETAILED:
                 raise PackageNotDetailed
             pipeline = await rows.package_lists.latest_pipeline(package.id)
@@ -182,7 +181,7 @@ class ListPackagePipelines:
             NotFound: it is in `error`; GitLab puts a sentence where it puts a word elsewhere.
         """
         async with self.store.reading() as rows:
-            package = await _displayable(rows, visit.project.id, package_id)
+            package = await find_package(rows, visit.project.id, package_id)
             if package.status not in DETAILED:
                 raise NotFound("Package not found")
             return await rows.package_lists.pipelines(package.id, cursor=cursor, limit=limit)
@@ -203,7 +202,7 @@ class ListFilesOfPackage:
             RecordNotFound: the project has no such package, or none that is displayable.
         """
         async with self.store.reading() as rows:
-            package = await _displayable(rows, visit.project.id, package_id)
+            package = await find_package(rows, visit.project.id, package_id)
             files = await rows.package_lists.files(
                 package.id, page, status=PackageFileStatus.DEFAULT, order=order, is_descending=is_descending
             )
@@ -229,10 +228,3 @@ def _filter(query: PackageQuery) -> PackageFilter:
 
 def _may_destroy(visit: Visit) -> bool:
     return may_destroy_packages(visit.principal, visit.project, visit.level)
-
-
-async def _displayable(rows: Reading, project_id: ProjectId, package_id: PackageId) -> Package:
-    package = await rows.packages.package(package_id)
-    if package is None or package.project_id != project_id or package.status not in DISPLAYABLE:
-        raise RecordNotFound
-    return package

@@ -5,7 +5,12 @@ from datetime import datetime
 from shared.errors import PreconditionFailed, RecordNotFound
 from shared.models import Package, PackageId, PackageStatus, ProjectId
 from shared.ports.metadata_store import Reading, Writing
-from shared.usecases.package_lists import DISPLAYABLE
+
+DISPLAYABLE = frozenset({PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED})
+"""Statuses of packages that are listed without being asked for, and there for who asks by id.
+
+Those that are hidden are only for installers.
+"""
 
 
 async def find_package(

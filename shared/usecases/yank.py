@@ -7,8 +7,7 @@ from shared.models import INSTALLABLE, Package, PackageFile, PackageFileId, Pack
 from shared.ports.metadata_store import MetadataStore, Writing
 from shared.ports.package_lists import ListedFile, ListedPackage
 from shared.usecases.package_audit import visitor_event
-from shared.usecases.package_lists import DISPLAYABLE
-from shared.usecases.package_lookup import lock_package
+from shared.usecases.package_lookup import DISPLAYABLE, lock_package
 from shared.usecases.visits import Visit
 
 _YANKABLE = DISPLAYABLE | INSTALLABLE

@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.blob_keys import new_blob_key
-from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
+from shared.models import (
+    WRITE_PACKAGES,
+    CoreMetadata,
+    Digests,
+    Package,
+    PackageFile,
+    PackageStatus,
+    Project,
+    ProjectId,
+    User,
+)
 from shared.names import canonical_version, normalize_name
 from shared.ports.package_rows import NewPackage, NewPackageFile
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of
@@ -108,6 +118,24 @@ async def add_job(registry: Registry, user: User, project: Project) -> str:
             "INSERT INTO access_tokens (kind, digest, name, user_id, project_id, pipeline_id, scopes, expires_at,"
             " created_at) VALUES ('job', ?, 'job', ?, ?, ?, '[]', ?, ?)",
             (digest_of(secret), user.id, project.id, pipeline_id, later, now),
+        )
+    return secret
+
+
+async def add_deploy_token(registry: Registry, project: Project) -> str:
+    """Return a deploy token that may write the project's packages, and so read them."""
+    secret = f"gldt-of-{project.path}"
+    async with registry.backends.store.writing() as rows:
+        root = await rows.tenants.user_by_username("root")
+        assert root is not None
+        await rows.tokens.add_deploy(
+            project,
+            digest=digest_of(secret),
+            name=secret,
+            username=None,
+            scopes=(WRITE_PACKAGES,),
+            expires_at=None,
+            creator_id=root.id,
         )
     return secret
 

@@ -176,7 +176,7 @@ async def test_what_a_member_of_a_project_itself_may_do_in_it_is_told(bare_regis
     assert "permissions" not in (await bare_registry.get(f"/api/v4/projects/{project.id}", token=None)).json
 
 
-@pytest.mark.parametrize("project", ["99", "root", "root%2Fnone", "9" * 30, "root/packages"])
+@pytest.mark.parametrize("project", ["99", "root", "root%2Fnone", "9" * 30, "root/none"])
 async def test_a_project_that_is_none_is_not_found(bare_registry: Registry, project: str) -> None:
     answer = await bare_registry.get(f"/api/v4/projects/{project}")
     expected = b'{"error":"404 Not Found"}' if "/" in project else b'{"message":"404 Project Not Found"}'

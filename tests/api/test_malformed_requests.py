@@ -32,7 +32,9 @@ fuzzing = settings(max_examples=60, deadline=None, suppress_health_check=[Health
         ("GET", "/api/v3", 410, b'{"error":"API V3 is no longer supported. Use API V4 instead."}'),
         ("DELETE", "/api/v4/user", 405, b'{"error":"405 Not Allowed"}'),
         ("PATCH", "/api/v4/user/", 405, b'{"error":"405 Not Allowed"}'),
-        ("GET", "/api/v4/projects/1/packages/pypi", 405, b'{"error":"405 Not Allowed"}'),
+        ("POST", "/api/v4/projects/1/packages/pypi/simple", 405, b'{"error":"405 Not Allowed"}'),
+        ("GET", "/api/v4/projects/1/packages/pypi", 400, b'{"error":"package_id is invalid"}'),
+        ("DELETE", "/api/v4/projects/1/packages/pypi", 400, b'{"error":"package_id is invalid"}'),
     ],
 )
 async def test_where_nothing_is_the_answer_says_so_as_json(
@@ -45,7 +47,8 @@ async def test_where_nothing_is_the_answer_says_so_as_json(
 
 async def test_a_method_that_is_not_there_is_told_which_are(bare_registry: Registry) -> None:
     assert (await bare_registry.ask("DELETE", "/api/v4/user")).headers["allow"] == "GET, HEAD"
-    assert (await bare_registry.ask("GET", bare_registry.pypi)).headers["allow"] == "POST, PUT"
+    assert (await bare_registry.ask("POST", f"{bare_registry.pypi}/simple")).headers["allow"] == "GET, HEAD"
+    assert (await bare_registry.ask("PATCH", bare_registry.pypi)).headers["allow"] == "DELETE, GET, HEAD, POST, PUT"
 
 
 @pytest.mark.parametrize("path", ["/-/health", "/api/v4/user", "/nothing", "/api/v4/projects/1/packages/pypi/simple/"])

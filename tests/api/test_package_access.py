@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.models import AccessLevel, RegistryAccess, Visibility
-from tests.api.published import CONTENT, add_job, publish
+from tests.api.published import CONTENT, add_deploy_token, add_job, publish
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 from tests.api.test_access import basic
 
@@ -53,7 +53,9 @@ MATRIX = [
     *(Row(each, "unknown bearer", MAINTAINER, 401, 401) for each in Visibility),
     Row(PUBLIC, "basic", MAINTAINER, 200, 403),
     Row(PRIVATE, "basic", MAINTAINER, 404, 404),
-    Row(PUBLIC, "unknown deploy token", MAINTAINER, 200, 403),
+    Row(PUBLIC, "deploy token", MAINTAINER, 200, 403),
+    Row(PRIVATE, "deploy token", MAINTAINER, 404, 404),
+    Row(PRIVATE, "bearer deploy token", MAINTAINER, 401, 401),
     Row(PRIVATE, "unknown deploy token", MAINTAINER, 404, 404),
     Row(PUBLIC, "job", None, 200, 403),
     Row(PRIVATE, "job", DEVELOPER, 200, 403),
@@ -87,6 +89,9 @@ async def ask_all(registry: Registry, row: Row, number: int) -> dict[str, Answer
     if row.caller.endswith("job"):
         secret = await add_job(registry, user, project)
         headers = {"JOB-TOKEN": secret} if row.caller == "job" else {"Authorization": f"Bearer {secret}"}
+    if row.caller.endswith("deploy token") and not row.caller.startswith("unknown"):
+        secret = await add_deploy_token(registry, project)
+        headers = {"Deploy-Token": secret} if row.caller == "deploy token" else {"Authorization": f"Bearer {secret}"}
     file = await publish(registry, project.id)
     other = await publish(registry, project.id, file_name="pkg-1.0-py3-none-any.whl")
     package = f"/api/v4/projects/{project.id}/packages/{file.package_id}"

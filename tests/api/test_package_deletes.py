@@ -9,9 +9,11 @@ import pytest
 from services.api.conditions import http_date
 from shared.models import AccessLevel, IndexedFile, PackageFile, PackageStatus
 from shared.names import normalize_name
+from shared.protection import ProtectionLevel
 from tests.api.published import CONTENT, audited, package_of, publish
 from tests.api.raw_http import connected, head
-from tests.api.registry import NOTHING, Answer, Registry, sha256
+from tests.api.registry import NOTHING, ROOT_TOKEN, Answer, Registry, sha256
+from tests.api.test_protected_deletes import protect
 from tests.distributions import build_sdist, build_wheel
 from tests.waiting import eventually
 
@@ -36,8 +38,8 @@ def package_url(file: PackageFile | IndexedFile) -> str:
     return f"{packages_of(file.project_id)}/{file.package_id}"
 
 
-async def delete(registry: Registry, url: str, **headers: str) -> tuple[int, bytes]:
-    answer = await registry.ask("DELETE", url, **headers)
+async def delete(registry: Registry, url: str, *, token: str = ROOT_TOKEN, **headers: str) -> tuple[int, bytes]:
+    answer = await registry.ask("DELETE", url, token=token, **headers)
     return answer.status, answer.body
 
 
@@ -191,6 +193,37 @@ async def test_what_is_not_there_is_told_in_the_order_of_the_checks(bare_registr
     # What is shown can be deleted, whether it can be installed or not.
     for status in (PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED):
         assert await delete(registry, package_url(states[status])) == (204, b"")
+
+
+async def test_a_protected_package_is_found_before_it_is_refused_and_refused_before_its_files_are_looked_for(
+    bare_registry: Registry,
+) -> None:
+    registry = bare_registry
+    project = await registry.add_project("app")
+    tokens = {}
+    for level in (AccessLevel.MAINTAINER, AccessLevel.OWNER):
+        user, tokens[level] = await registry.add_user(level.name.lower())
+        await registry.add_member(project, user, level)
+    await protect(registry, project, "pkg*", push=None, delete=ProtectionLevel.OWNER)
+    file, free = await publish(registry, project.id), await publish(registry, project.id, name="free")
+    package = package_url(file)
+    refused = (403, b'{"message":"Package is deletion protected."}')
+    file_refused = (403, b'{"message":"403 Forbidden - Package is deletion protected."}')
+    expected = {
+        package: refused,
+        f"{package}/package_files/{file.id}": file_refused,
+        f"{package}/package_files/999": file_refused,
+        f"{packages_of(project.id)}/999": (404, NO_RECORD),
+        f"{packages_of(project.id)}/999/package_files/1": (404, NO_RECORD),
+        package_url(free): (204, b""),
+    }
+    found = {url: await delete(registry, url, token=tokens[AccessLevel.MAINTAINER]) for url in expected}
+    assert found == expected
+    fetched = await registry.get(f"{url_of(file)}/download", token=tokens[AccessLevel.MAINTAINER])
+    assert fetched.status == 200
+    assert await delete(registry, f"{package}/package_files/999", token=tokens[AccessLevel.OWNER]) == (404, NO_FILE)
+    assert await delete(registry, url_of(file), token=tokens[AccessLevel.OWNER]) == (204, b"")
+    assert await delete(registry, package) == (204, b""), "administrators are never kept from it"
 
 
 @pytest.mark.parametrize("of", ["package", "file"])

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shared.models import AccessLevel, PackageStatus, RegistryAccess, Visibility
-from tests.api.published import CONTENT, add_job, publish
+from tests.api.published import CONTENT, add_deploy_token, add_job, publish
 from tests.api.registry import Answer, Registry
 from tests.api.test_access import BASIC, basic
 
@@ -201,7 +201,7 @@ async def test_who_may_look(bare_registry: Registry) -> None:
     await registry.add_member(private, guest, AccessLevel.GUEST)
     await registry.add_token(guest, "glpat-reader", scopes=("read_api",))
     await registry.add_token(guest, "glpat-narrow", scopes=("read_user",))
-    job = await add_job(registry, guest, private)
+    job, deploy = await add_job(registry, guest, private), await add_deploy_token(registry, private)
     paths = {
         one.path: f"/team/{one.path}/-/packages/{(await publish(registry, one.id)).package_id}"
         for one in (private, public, off)
@@ -212,6 +212,8 @@ async def test_who_may_look(bare_registry: Registry) -> None:
         ("private", "guest with read_api", 200): {"Authorization": basic("glpat-reader")},
         ("private", "guest with read_user", 403): {"Authorization": basic("glpat-narrow")},
         ("private", "job", 200): {"Authorization": basic(job, "gitlab-ci-token")},
+        ("private", "deploy token", 200): {"Authorization": basic(deploy)},
+        ("private", "deploy token by header", 200): {"Deploy-Token": deploy},
         ("private", "stranger", 404): {"Authorization": basic(stranger_token)},
         ("public", "anonymous", 200): {},
         ("public", "wrong password", 200): {"Authorization": basic("wrong")},
