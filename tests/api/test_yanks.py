@@ -198,6 +198,16 @@ async def test_a_second_yank_gives_another_reason_and_the_same_one_changes_nothi
     assert [event[4]["reason"] for event in audited(bare_registry, action)] == ["first", "second", None]
 
 
+async def test_whoever_has_not_seen_a_yank_does_not_delete_what_was_yanked(bare_registry: Registry) -> None:
+    file = await publish(bare_registry)
+    package = await package_of(bare_registry, file)
+    assert package is not None
+    for url, seen_at in ((file_url(file), file.created_at), (package_url(file), package.updated_at)):
+        assert (await put(bare_registry, url)).status == 200
+        answer = await bare_registry.ask("DELETE", url, If_Unmodified_Since=instant(seen_at))
+        assert (answer.status, answer.body) == (412, b'{"message":"412 Precondition Failed"}')
+
+
 async def test_a_form_and_a_query_do_as_well(bare_registry: Registry) -> None:
     file = await publish(bare_registry)
     url = f"/api/v4/projects/root%2Fpackages/packages/{file.package_id}/yank/"
