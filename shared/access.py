@@ -112,6 +112,37 @@ def may_read_group_packages(principal: Principal, group: Namespace, level: Acces
     return group.visibility is Visibility.PUBLIC
 
 
+def may_pull_through_group(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
+    """Say whether the caller may pull packages of the project from a group that it lies in.
+
+    That anybody may pull from the project opens the project's own pages, and those of no group.
+
+    Source: contract, PyPI 4.3. GitLab asks this of pages only, and gives out the files of all projects of the group.
+    """
+    if project.registry_access is RegistryAccess.DISABLED:
+        return False
+    if is_admin(principal) or _reaches(principal, project, _READING) or level >= rules.lowest_level:
+        return True
+    return _is_open_to(principal, project.visibility)
+
+
+def is_listed_in_group(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
+    """Say whether the pages that the caller gets of a group show the packages of a project that lies in it.
+
+    Those of a deploy token show what the token is for, and nothing that it may pull as others may.
+
+    Source: contract, PyPI 4.3. GitLab shows a token's projects on the pages of every group that it may read.
+    """
+    if isinstance(principal, DeployToken) and not _reaches(principal, project, _READING):
+        return False
+    return may_pull_through_group(principal, project, level, rules)
+
+
+def open_visibilities(principal: Principal) -> frozenset[Visibility]:
+    """Return the visibilities of those projects that are there for the caller, whatever their level in them."""
+    return frozenset(one for one in Visibility if is_admin(principal) or _is_open_to(principal, one))
+
+
 def may_create_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
     """Say whether the caller may upload."""
     if project.registry_access is RegistryAccess.DISABLED:
@@ -211,6 +242,11 @@ def is_insider(principal: Principal) -> bool:
             return False
 
 
+def has_package_scope(token: DeployToken) -> bool:
+    """Say whether a deploy token is one for packages at all."""
+    return not _READING.isdisjoint(token.scopes)
+
+
 _READING = frozenset({READ_PACKAGES, WRITE_PACKAGES})
 _WRITING = frozenset({WRITE_PACKAGES})
 
@@ -224,9 +260,7 @@ def _reaches(principal: Principal, project: Project, scopes: frozenset[str]) -> 
 
 def _is_of(principal: Principal, group: Namespace) -> bool:
     """Say whether a deploy token for packages is this very group's."""
-    if not isinstance(principal, DeployToken) or _READING.isdisjoint(principal.scopes):
-        return False
-    return principal.namespace_id == group.id
+    return isinstance(principal, DeployToken) and has_package_scope(principal) and principal.namespace_id == group.id
 
 
 def _is_open_to(principal: Principal, visibility: Visibility) -> bool:

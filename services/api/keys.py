@@ -13,7 +13,7 @@ from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.protection import ProtectionTerms
 from shared.settings import Settings
 from shared.usecases.protection_rules import ProtectionRuleChange
-from shared.usecases.visits import GroupVisit, Visit
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
@@ -41,3 +41,8 @@ NEW_RULE = web.RequestKey("new_rule", ProtectionTerms)
 """Set by the guard of a new protection rule: what it shall say."""
 RULE_CHANGE = web.RequestKey("rule_change", ProtectionRuleChange)
 """Set by the guard of a changed protection rule: what shall become of it."""
+
+
+def visit_of(request: web.Request) -> AnyVisit:
+    """Return who was let in where, on routes that projects and groups have alike."""
+    return request[GROUP_VISIT] if GROUP_VISIT in request else request[VISIT]

@@ -15,6 +15,7 @@ from services.api.guards import (
     administrator,
     anybody_to_learn_who,
     may_pull,
+    may_pull_from_group,
     may_push,
     open_to_all,
     signed_in,
@@ -73,6 +74,7 @@ GROUP = f"{API}/groups/{{group}}"
 PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
+GROUP_PYPI = f"{GROUP}/-/packages/pypi"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
@@ -83,6 +85,9 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PYPI}/simple/{{package_name+}}", may_pull, simple.page),
     Endpoint(("GET",), f"{PYPI}/simple", may_pull, simple.index),
     Endpoint(("GET",), f"{PYPI}/files/{{sha256}}/{{file_name+}}", may_pull, download.file),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple/{{package_name+}}", may_pull_from_group, simple.page),
+    Endpoint(("GET",), f"{GROUP_PYPI}/simple", may_pull_from_group, simple.index),
+    Endpoint(("GET",), f"{GROUP_PYPI}/files/{{sha256}}/{{file_name+}}", may_pull_from_group, download.file),
     Endpoint(("POST", "PUT"), PYPI, may_push, upload.upload),
     Endpoint(("GET",), f"{PROJECT}/packages", may_read_packages_of_project, packages.index),
     Endpoint(("GET",), PACKAGE, may_read_packages_of_project, packages.show),

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
 
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
+from shared.metadata.pull_sources import is_of
 from shared.metadata.rows import columns_of
 from shared.metadata.transaction import Transaction
 from shared.models import (
@@ -22,9 +23,9 @@ from shared.models import (
     PackageFileId,
     PackageFileStatus,
     PackageId,
-    ProjectId,
 )
 from shared.names import NormalizedName
+from shared.ports.pull_sources import PullSource
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_marker
 
 PACKAGE_TYPE = "pypi"
@@ -69,16 +70,16 @@ class SqlPackageReads:
         )
         return row.form if row else {}
 
-    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
-        rows = await self._transaction.rows(index_statement(project_id))
+    async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
+        rows = await self._transaction.rows(index_statement(source))
         return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
 
-    async def page(self, project_id: ProjectId, name: NormalizedName) -> IndexedPage | None:
-        rows = await self._transaction.rows(page_statement(project_id, name))
+    async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
+        rows = await self._transaction.rows(page_statement(source, name))
         return _indexed_page(rows) if rows else None
 
-    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
-        row = await self._transaction.row(installable_file_statement(project_id, sha256, file_name))
+    async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
+        row = await self._transaction.row(installable_file_statement(source, sha256, file_name))
         return PackageFile(**row._asdict()) if row else None
 
     async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
@@ -103,7 +104,7 @@ class SqlPackageReads:
         return _files(await self._transaction.rows(doomed_statement(doomed_before, limit)))
 
 
-def index_statement(project_id: ProjectId) -> Select[Any]:
+def index_statement(source: PullSource) -> Select[Any]:
     """Return one row per installable package: by normalized name, then id."""
     first_file = (
         select(package_files.c.requires_python)
@@ -114,12 +115,12 @@ def index_statement(project_id: ProjectId) -> Select[Any]:
     )
     return (
         select(packages.c.name, packages.c.normalized_name, packages.c.version, first_file.label("requires_python"))
-        .where(packages.c.project_id == project_id, packages.c.package_type == PACKAGE_TYPE, _IS_INSTALLABLE)
+        .where(is_of(source, packages.c.project_id), packages.c.package_type == PACKAGE_TYPE, _IS_INSTALLABLE)
         .order_by(packages.c.normalized_name, packages.c.id)
     )
 
 
-def page_statement(project_id: ProjectId, name: NormalizedName) -> Select[Any]:
+def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
     """Return one row per installable file, and one without a file for an installable package that has none to offer.
 
     Each row ends with what its project says of the name.
@@ -148,7 +149,7 @@ def page_statement(project_id: ProjectId, name: NormalizedName) -> Select[Any]:
         .outerjoin(package_files, (package_files.c.package_id == packages.c.id) & _IS_DEFAULT & _IS_OFFERED)
         .outerjoin(package_file_metadata, package_file_metadata.c.file_id == package_files.c.id)
         .where(
-            packages.c.project_id == project_id,
+            is_of(source, packages.c.project_id),
             packages.c.package_type == PACKAGE_TYPE,
             packages.c.normalized_name == name,
             _IS_INSTALLABLE,
@@ -157,14 +158,14 @@ def page_statement(project_id: ProjectId, name: NormalizedName) -> Select[Any]:
     )
 
 
-def installable_file_statement(project_id: ProjectId, sha256: str, file_name: str) -> Select[Any]:
+def installable_file_statement(source: PullSource, sha256: str, file_name: str) -> Select[Any]:
     """Return the installable file of this digest and name, the one of the highest package first."""
     return (
         select(*FILE_COLUMNS)
         .join(packages, packages.c.id == package_files.c.package_id)
         .outerjoin(package_names, _IS_ITS_NAME)
         .where(
-            package_files.c.project_id == project_id,
+            is_of(source, package_files.c.project_id),
             package_files.c.sha256 == sha256,
             package_files.c.file_name == file_name,
             _IS_DEFAULT,

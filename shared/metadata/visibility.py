@@ -36,11 +36,16 @@ def has_level_in_project(viewer: Viewer, lowest: AccessLevel) -> ColumnElement[b
     """Return whether the viewer has this level in a project, directly or through its namespaces."""
     if viewer.user_id is None:
         return false()
-    counts = counts_for(viewer.user_id, lowest, viewer.now)
+    return user_has_level_in_project(viewer.user_id, lowest, viewer.now)
+
+
+def user_has_level_in_project(user_id: UserId, lowest: AccessLevel, now: datetime) -> ColumnElement[bool]:
+    """Return whether the user has this level in a project, directly or through its namespaces."""
+    counts = counts_for(user_id, lowest, now)
     return or_(
         projects.c.id.in_(select(members.c.project_id).where(members.c.project_id.is_not(None), counts)),
-        projects.c.namespace_id.in_(_groups_with_level(viewer.user_id, lowest, viewer.now)),
-        projects.c.namespace_id.in_(select(users.c.namespace_id).where(users.c.id == viewer.user_id)),
+        projects.c.namespace_id.in_(_groups_with_level(user_id, lowest, now)),
+        projects.c.namespace_id.in_(select(users.c.namespace_id).where(users.c.id == user_id)),
     )
 
 

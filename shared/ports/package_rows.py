@@ -29,6 +29,7 @@ from shared.models import (
     UserId,
 )
 from shared.names import NormalizedName
+from shared.ports.pull_sources import PullSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,15 @@ class PackageReads(Protocol):
         """Return the fields that were sent with the file; empty when it is gone."""
         ...
 
-    async def index(self, project_id: ProjectId) -> tuple[IndexedName, ...]:
+    async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
         """Return one line per normalized name that has an installable package, sorted by normalized name.
 
-        The spelling is that of the installable package with the lowest id; `requires_python` that of the newest
-        version's (PEP 440) file with the lowest id.
+        However many projects have the name, the spelling is that of its installable package with the lowest id, and
+        `requires_python` that of the newest version's (PEP 440) file with the lowest id.
         """
         ...
 
-    async def page(self, project_id: ProjectId, name: NormalizedName) -> IndexedPage | None:
+    async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
         """Return the installable files of this name by ascending package id, then file id, and what is said of it.
 
         A file is yanked when it or its package is; its own reason counts before that of its package. None when the
@@ -98,7 +99,7 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def installable_file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> PackageFile | None:
+    async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
         None too when its package's name is quarantined. The one of the highest package id when several match.

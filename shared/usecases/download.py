@@ -1,15 +1,22 @@
 """Hand out the bytes of a file, or of its core metadata."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from shared.errors import NotFound
-from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, ProjectId
+from shared.errors import LarderError, NotFound, RecordNotFound
+from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, Project, Visibility
 from shared.ports.blob_store import BlobStore, LocalBlob
-from shared.ports.metadata_store import MetadataStore
+from shared.ports.metadata_store import MetadataStore, Reading
 from shared.status_markers import offers_files
 from shared.usecases.package_lookup import find_package
+from shared.usecases.pull_sources import source_of_files
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,35 +25,59 @@ class Download:
 
     Args:
         blob: where it is on this machine; None when it must be streamed with `OpenPackageFile.stream`.
+        is_public: nobody would be refused it where it was asked for.
     """
 
     file: PackageFile
     blob: LocalBlob | None
+    is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataDownload:
+    """Core metadata that may be sent.
+
+    Args:
+        raw: unmodified.
+        is_public: as of the file.
+    """
+
+    raw: bytes
+    sha256: str
+    is_public: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OpenPackageFile:
-    """Find a file that may be sent, as installers do or as the Packages API does."""
+    """Find a file that may be sent, as installers do or as the Packages API does.
+
+    Args:
+        now: the clock, in UTC.
+    """
 
     store: MetadataStore
     blobs: BlobStore
+    now: Callable[[], datetime] = _now
 
-    async def __call__(self, project_id: ProjectId, *, sha256: str, file_name: str) -> Download:
+    async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> Download:
         """Return the installable file of this digest and name; neither alone suffices.
 
         Raises:
-            NotFound: "Package": there is no such file, or it is not installable.
+            NotFound: "Package": the project has no such file, or it is not installable.
+            RecordNotFound: the group has none that is installable and that the visitor may pull.
             BlobMissing: its row is there and its bytes are not.
 
         Source: GitLab's PackageFinder, PackageFileFinder.
         """
+        source = source_of_files(visit, now=self.now())
         async with self.store.reading() as rows:
-            file = await rows.packages.installable_file(project_id, sha256=sha256, file_name=file_name)
-        if file is None:
-            raise NotFound("Package")
-        return Download(file=file, blob=await self.blobs.locate(file.blob_key))
+            file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
+            if file is None:
+                raise _no_file(visit)
+            is_public = await _is_public(rows, visit, file)
+        return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
 
-    async def by_id(self, project_id: ProjectId, package_id: PackageId, *, file_id: PackageFileId) -> Download:
+    async def by_id(self, project: Project, package_id: PackageId, *, file_id: PackageFileId) -> Download:
         """Return the published file of a package that is shown.
 
         Raises:
@@ -57,14 +88,15 @@ class OpenPackageFile:
         Source: lib/api/package_files.rb.
         """
         async with self.store.reading() as rows:
-            package = await find_package(rows, project_id, package_id)
+            package = await find_package(rows, project.id, package_id)
             file = await rows.packages.file(file_id)
-            marker = await rows.package_names.marker(project_id, package.normalized_name)
+            marker = await rows.package_names.marker(project.id, package.normalized_name)
         if marker is not None and not offers_files(marker):
             raise NotFound
         if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
             raise NotFound
-        return Download(file=file, blob=await self.blobs.locate(file.blob_key))
+        is_public = project.visibility is Visibility.PUBLIC
+        return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
 
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yield `length` bytes of the file from `offset` on."""
@@ -73,19 +105,47 @@ class OpenPackageFile:
 
 @dataclass(frozen=True, slots=True)
 class ReadCoreMetadata:
-    """Find the METADATA that a file's `.metadata` neighbour serves (PEP 658)."""
+    """Find the METADATA that a file's `.metadata` neighbour serves (PEP 658).
+
+    Args:
+        now: the clock, in UTC.
+    """
 
     store: MetadataStore
+    now: Callable[[], datetime] = _now
 
-    async def __call__(self, project_id: ProjectId, *, sha256: str, file_name: str) -> tuple[bytes, str]:
-        """Return the bytes, unmodified, and their SHA-256.
+    async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> MetadataDownload:
+        """Return the metadata of the installable file.
 
         Raises:
-            NotFound: "Package": there is no such installable file, or nothing is stored for it.
+            NotFound, RecordNotFound: as of the file; or nothing is stored for it.
         """
+        source = source_of_files(visit, now=self.now())
         async with self.store.reading() as rows:
-            file = await rows.packages.installable_file(project_id, sha256=sha256, file_name=file_name)
+            file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
             raw = await rows.packages.core_metadata(file.id) if file else None
-        if raw is None:
-            raise NotFound("Package")
-        return raw, hashlib.sha256(raw).hexdigest()
+            if file is None or raw is None:
+                raise _no_file(visit)
+            is_public = await _is_public(rows, visit, file)
+        return MetadataDownload(raw=raw, sha256=hashlib.sha256(raw).hexdigest(), is_public=is_public)
+
+
+async def _is_public(rows: Reading, visit: AnyVisit, file: PackageFile) -> bool:
+    """Say whether everybody could have asked for the file there: its own project counts, and the group too."""
+    if visit.tenant.visibility is not Visibility.PUBLIC:
+        return False
+    match visit:
+        case Visit():
+            return True
+        case GroupVisit():
+            project = await rows.tenants.project(file.project_id)
+            return project is not None and project.visibility is Visibility.PUBLIC
+
+
+def _no_file(visit: AnyVisit) -> LarderError:
+    """Return what is raised where there is no file: GitLab words it otherwise for groups (contract, PyPI 2.3)."""
+    match visit:
+        case Visit():
+            return NotFound("Package")
+        case GroupVisit():
+            return RecordNotFound()

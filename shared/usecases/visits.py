@@ -36,6 +36,11 @@ class Visit:
     level: AccessLevel
     settings: InstanceSettings
 
+    @property
+    def tenant(self) -> Project:
+        """Return where they came."""
+        return self.project
+
 
 @dataclass(frozen=True, slots=True)
 class GroupVisit:
@@ -52,6 +57,15 @@ class GroupVisit:
     level: AccessLevel
     is_member_below: bool
     settings: InstanceSettings
+
+    @property
+    def tenant(self) -> Namespace:
+        """Return where they came."""
+        return self.group
+
+
+AnyVisit = Visit | GroupVisit
+"""Somebody who came to a project or a group."""
 
 
 def parse_project_ref(text: str) -> ProjectRef | None:

@@ -1,6 +1,7 @@
 """The main job as a person does it: twine publishes, pip and uv install, with the commands that were printed."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributions import build_sdist, build_wheel, module_name, sdist_file_name, wheel_file_name
+from tests.distributions import build_sdist, build_wheel, core_metadata, module_name, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
@@ -20,6 +21,17 @@ def _printed(larder: LarderProcess, start: str) -> str:
     found = re.search(rf"^\s+({start}.*)$", larder.page, re.MULTILINE)
     assert found, larder.page
     return found.group(1)
+
+
+def _create(larder: LarderProcess, kind: str, **fields: str | int) -> int:
+    """Create a group or project as the administrator, and return its number."""
+    request = urllib.request.Request(
+        f"{larder.url}/api/v4/{kind}",
+        data=json.dumps(fields).encode(),
+        headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return int(json.load(response)["id"])
 
 
 @pytest.fixture
@@ -50,6 +62,40 @@ def test_the_printed_commands_publish_and_install(larder_of_module: LarderProces
             assert done.returncode == 0, done.stdout + done.stderr
             assert list(target.glob(f"{module_name('Demo.Package')}*")), sorted(target.iterdir())
             shutil.rmtree(target)
+
+
+def test_pip_and_uv_install_from_a_group_what_its_projects_need_of_one_another(
+    larder_of_module: LarderProcess, tmp_path: Path
+) -> None:
+    larder = larder_of_module
+    top = _create(larder, "groups", name="Top", path="top")
+    team = _create(larder, "groups", name="Team", path="team", parent_id=top)
+    wheel, sdist = tmp_path / wheel_file_name("Group.App", "1.0"), tmp_path / sdist_file_name("group-lib", "1.0")
+    needs = core_metadata("Group.App", "1.0").replace(b"\n\n", b"\nRequires-Dist: group-lib>=1.0\n\n", 1)
+    wheel.write_bytes(build_wheel("Group.App", "1.0", metadata=needs))
+    sdist.write_bytes(build_sdist("group-lib", "1.0"))
+    for group, path, distribution in ((top, "apps", wheel), (team, "libraries", sdist)):
+        project = _create(larder, "projects", name=path, namespace_id=group)
+        done = run_in_shell(
+            f"twine upload --repository-url {larder.url}/api/v4/projects/{project}/packages/pypi '{distribution}'",
+            cwd=tmp_path,
+            TWINE_USERNAME="root",
+            TWINE_PASSWORD=larder.token,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    address = larder.url.removeprefix("http://")
+    for tool in ("pip install --no-input", "uv pip install"):
+        for credentials, place in ((f"root:{larder.token}@", str(top)), (f"root:{larder.token}@", "top"), ("", "top")):
+            target = tmp_path / f"{tool.split(maxsplit=1)[0]}-{place}-{bool(credentials)}"
+            index = f"http://{credentials}{address}/api/v4/groups/{place}/-/packages/pypi/simple/"
+            done = run_in_shell(
+                f"{tool} --index-url {index} group-app --target '{target}' --no-build-isolation --no-cache-dir",
+                cwd=tmp_path,
+            )
+            assert (done.returncode == 0) is bool(credentials), done.stdout + done.stderr
+            modules = {path.name for path in target.glob("group_*.py")}
+            assert modules == ({"group_app.py", "group_lib.py"} if credentials else set())
 
 
 def test_uv_publishes_and_what_it_published_is_listed(larder_of_module: LarderProcess, tmp_path: Path) -> None:

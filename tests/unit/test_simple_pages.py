@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.api.presenters import simple_html, simple_json
-from services.api.presenters.links import Links
+from services.api.presenters.links import PypiLinks
 from services.api.schemas.name_status import read_marker
 from services.api.schemas.yanks import read_reason
 from shared.errors import InvalidParameters
@@ -17,7 +17,7 @@ from shared.names import NormalizedName
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker
 from tests.conformance.reader import HtmlPage
 
-LINKS = Links("https://packages.example")
+LINKS = PypiLinks("https://packages.example")
 NAME = NormalizedName("pkg")
 HOSTILE = "\"'><script>&amp;&quot&#39;&#x22;&nbsp;&lt</a></title>-->\ufeff\u00a0\u202e\ufffe\U0010ffff"
 

@@ -9,7 +9,7 @@ from services.api.presenters.package_page import render_package_page
 from services.api.presenters.pages import CONTENT_TYPE
 from services.api.presenters.text_response import revalidated_response
 from shared.errors import NotFound
-from shared.models import PackageId
+from shared.models import PackageId, Visibility
 
 _LONGEST_ID = 19
 
@@ -22,6 +22,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     visit, pages = request[VISIT], request.app[PAGES]
     page = await request.app[USE_CASES].describe_package(visit, PackageId(int(number)))
     body = render_package_page(pages, page, visit.project, Links(external_url(request)))
-    response = await revalidated_response(request, body, content_type=CONTENT_TYPE, project=visit.project)
+    is_public = visit.project.visibility is Visibility.PUBLIC
+    response = await revalidated_response(request, body, content_type=CONTENT_TYPE, is_public=is_public)
     response.headers.update(pages.headers)
     return response

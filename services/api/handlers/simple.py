@@ -1,56 +1,65 @@
-"""The simple index of a project, and the simple page of a name in it."""
+"""The simple index of a project or group, and the simple page of a name in it."""
 
 from aiohttp import hdrs, web
 
 from services.api.handlers.paths import file_path
-from services.api.keys import USE_CASES, VISIT
+from services.api.keys import USE_CASES, visit_of
 from services.api.negotiation import SimpleFormat, choose_format
 from services.api.origin import external_url
 from services.api.presenters import simple_html, simple_json
 from services.api.presenters.links import Links
 from services.api.presenters.text_response import revalidated_response
+from shared.models import Visibility
 from shared.names import normalize_name
+from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """List the names that the project has.
+    """List the names that the project or group has.
 
-    Source: PEP 503, PEP 691; contract, PyPI E1.
+    Source: PEP 503, PEP 691; contract, PyPI E1 and E4.
     """
-    project = request[VISIT].project
+    visit = visit_of(request)
     wanted = _format(request)
-    names = await request.app[USE_CASES].list_package_names(project.id)
+    names = await request.app[USE_CASES].list_package_names(visit)
     match wanted:
         case SimpleFormat.JSON:
             body = simple_json.render_index(names)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-            body = simple_html.render_index(project.name, names, project.id, Links(external_url(request)))
-    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+            body = simple_html.render_index(visit.tenant.name, names, Links(external_url(request)).pypi(visit.tenant))
+    return await _answer(request, visit, body, wanted)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
     """List the files of a name; another spelling of it is sent on to the normalized one.
 
-    Source: PEP 503, PEP 691; contract, PyPI E2.
+    Source: PEP 503, PEP 691; contract, PyPI E2 and E5.
     """
-    project = request[VISIT].project
+    visit = visit_of(request)
     spelling = file_path(request, "package_name", told_as="package_name")
     name = normalize_name(spelling)
-    links = Links(external_url(request))
+    links = Links(external_url(request)).pypi(visit.tenant)
     if name != spelling:
-        return _redirect(request, f"{links.simple_page(project.id, name)}/")
+        return _redirect(request, f"{links.simple_page(name)}/")
     wanted = _format(request)
-    shown = await request.app[USE_CASES].list_package_files(project.id, name)
+    shown = await request.app[USE_CASES].list_package_files(visit, name)
     match wanted:
         case SimpleFormat.JSON:
-            body = simple_json.render_page(name, shown, links)
+            render = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page
+            body = render(name, shown, links)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
             body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
-    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", project=project)
+    return await _answer(request, visit, body, wanted)
 
 
 def _format(request: web.Request) -> SimpleFormat:
     return choose_format(request.headers.getall(hdrs.ACCEPT, []), requested=request.query.get("format"))
+
+
+async def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
+    # What a group shows depends on who asks, even when everybody may.
+    is_public = isinstance(visit, Visit) and visit.project.visibility is Visibility.PUBLIC
+    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public)
 
 
 def _redirect(request: web.Request, url: str) -> web.Response:

@@ -9,7 +9,7 @@ from shared.names import NormalizedName
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Makes absolute URLs; those of the API name a project by its number, however the request named it.
+    """Makes absolute URLs; those of the API name a project or group by its number, however it was asked for.
 
     Args:
         base: the registry's external URL, without a slash at its end.
@@ -17,17 +17,13 @@ class Links:
 
     base: str
 
-    def simple_page(self, project_id: ProjectId, name: NormalizedName) -> str:
-        """Return the URL of a simple page, as GitLab writes it: without a slash at its end."""
-        return f"{self._pypi(project_id)}/simple/{quote(name, safe='')}"
-
-    def simple_index(self, project_id: ProjectId) -> str:
-        """Return the URL of a project's simple index, as installers are given it."""
-        return f"{self._pypi(project_id)}/simple/"
-
-    def file(self, project_id: ProjectId, *, sha256: str, file_name: str) -> str:
-        """Return the URL of a package file, with the digest as its fragment."""
-        return f"{self._pypi(project_id)}/files/{sha256}/{quote(file_name, safe='')}#sha256={sha256}"
+    def pypi(self, tenant: Project | Namespace) -> "PypiLinks":
+        """Return what makes the URLs of a project's or group's PyPI endpoints."""
+        match tenant:
+            case Project(id=project_id):
+                return PypiLinks(f"{self.project_api(project_id)}/packages/pypi")
+            case Namespace(id=group_id):
+                return PypiLinks(f"{self.base}/api/v4/groups/{group_id}/-/packages/pypi")
 
     def project_api(self, project_id: ProjectId) -> str:
         """Return the URL of a project in the API."""
@@ -53,5 +49,25 @@ class Links:
         """Return the URL of a user for people."""
         return f"{self.base}/{user.username}"
 
-    def _pypi(self, project_id: ProjectId) -> str:
-        return f"{self.base}/api/v4/projects/{project_id}/packages/pypi"
+
+@dataclass(frozen=True, slots=True)
+class PypiLinks:
+    """Makes the URLs of one project's or one group's PyPI endpoints: pages of a group lead to its own endpoints.
+
+    Args:
+        root: what all of them begin with, without a slash at its end.
+    """
+
+    root: str
+
+    def simple_index(self) -> str:
+        """Return the URL of the simple index, as installers are given it."""
+        return f"{self.root}/simple/"
+
+    def simple_page(self, name: NormalizedName) -> str:
+        """Return the URL of a simple page, as GitLab writes it: without a slash at its end."""
+        return f"{self.root}/simple/{quote(name, safe='')}"
+
+    def file(self, *, sha256: str, file_name: str) -> str:
+        """Return the URL of a package file, with the digest as its fragment."""
+        return f"{self.root}/files/{sha256}/{quote(file_name, safe='')}#sha256={sha256}"

@@ -29,7 +29,7 @@ def render_package_page(pages: Pages, page: PackagePage, project: Project, links
 
 
 def _install_lines(package: Package, project: Project, links: Links) -> tuple[str, ...]:
-    scheme, rest = links.simple_index(project.id).split("://", 1)
+    scheme, rest = links.pypi(project).simple_index().split("://", 1)
     index = shlex.quote(f"{scheme}://{_CREDENTIALS}@{rest}" if _needs_token(project) else f"{scheme}://{rest}")
     wanted = shlex.quote(f"{package.name}=={package.version}")
     return (f"pip install --index-url {index} {wanted}", f"uv pip install --index-url {index} {wanted}")

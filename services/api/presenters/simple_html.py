@@ -8,25 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from services.api.presenters.core_metadata import advertised_digest
-from services.api.presenters.links import Links
-from shared.models import IndexedFile, IndexedName, IndexedPage, ProjectId
+from services.api.presenters.links import PypiLinks
+from shared.models import IndexedFile, IndexedName, IndexedPage
 from shared.status_markers import UNMARKED, StatusMarker
 
 REPOSITORY_VERSION = "1.4"
 """Of the HTML representation; later versions of the simple API change only the JSON (PEP 833)."""
 
 
-def render_index(title: str, names: Sequence[IndexedName], project_id: ProjectId, links: Links) -> bytes:
+def render_index(title: str, names: Sequence[IndexedName], links: PypiLinks) -> bytes:
     """Return the page that lists all names.
 
     Args:
-        title: the project's display name.
+        title: the display name of the project or group.
     """
     return _document(
         title,
         (
             _anchor(
-                links.simple_page(project_id, name.normalized_name),
+                links.simple_page(name.normalized_name),
                 name.name,
                 {"data-requires-python": name.requires_python or ""},
             )
@@ -35,7 +35,7 @@ def render_index(title: str, names: Sequence[IndexedName], project_id: ProjectId
     )
 
 
-def render_page(title: str, page: IndexedPage, links: Links) -> bytes:
+def render_page(title: str, page: IndexedPage, links: PypiLinks) -> bytes:
     """Return the page that lists all files of a name.
 
     Args:
@@ -52,7 +52,7 @@ def _status(marker: StatusMarker) -> dict[str, str]:
     return told if marker.reason is None else told | {"pypi:project-status-reason": marker.reason}
 
 
-def _file_anchor(file: IndexedFile, links: Links) -> str:
+def _file_anchor(file: IndexedFile, links: PypiLinks) -> str:
     attributes = {"data-requires-python": file.requires_python or ""}
     metadata_sha256 = advertised_digest(file)
     if metadata_sha256 is not None:
@@ -60,9 +60,7 @@ def _file_anchor(file: IndexedFile, links: Links) -> str:
         attributes |= {"data-core-metadata": digest, "data-dist-info-metadata": digest}
     if file.yanked_reason is not None:
         attributes["data-yanked"] = file.yanked_reason
-    return _anchor(
-        links.file(file.project_id, sha256=file.sha256, file_name=file.file_name), file.file_name, attributes
-    )
+    return _anchor(links.file(sha256=file.sha256, file_name=file.file_name), file.file_name, attributes)
 
 
 def _anchor(url: str, text: str, attributes: dict[str, str]) -> str:

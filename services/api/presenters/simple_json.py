@@ -9,7 +9,7 @@ from typing import Any
 
 from services.api.presenters.core_metadata import advertised_digest
 from services.api.presenters.json_response import to_json
-from services.api.presenters.links import Links
+from services.api.presenters.links import PypiLinks
 from shared.models import IndexedFile, IndexedName, IndexedPage
 from shared.names import NormalizedName
 from shared.status_markers import UNMARKED, StatusMarker
@@ -22,17 +22,22 @@ def render_index(names: Sequence[IndexedName]) -> bytes:
     return _encoded({"meta": _meta(), "projects": [{"name": name.normalized_name} for name in names]})
 
 
-def render_page(name: NormalizedName, page: IndexedPage, links: Links) -> bytes:
+def render_page(name: NormalizedName, page: IndexedPage, links: PypiLinks) -> bytes:
     """Return the page that lists all files of a name, and its versions in the order of their first files."""
-    return _encoded(
-        {
-            "meta": _meta(),
-            "name": name,
-            **_status(page.marker),
-            "versions": list(dict.fromkeys(file.version for file in page.files)),
-            "files": [_file(file, links) for file in page.files],
-        }
-    )
+    return _page(name, page, [_file(file, links) for file in page.files])
+
+
+def render_group_page(name: NormalizedName, page: IndexedPage, links: PypiLinks) -> bytes:
+    """Return the page as `render_page` does, with the project of each file.
+
+    Source: PEP 691: keys that begin with an underscore are the server's own.
+    """
+    return _page(name, page, [_file(file, links) | {"_project_id": file.project_id} for file in page.files])
+
+
+def _page(name: NormalizedName, page: IndexedPage, files: list[dict[str, Any]]) -> bytes:
+    versions = list(dict.fromkeys(file.version for file in page.files))
+    return _encoded({"meta": _meta(), "name": name, **_status(page.marker), "versions": versions, "files": files})
 
 
 def _status(marker: StatusMarker) -> dict[str, dict[str, str]]:
@@ -43,10 +48,10 @@ def _status(marker: StatusMarker) -> dict[str, dict[str, str]]:
     return {"project-status": told if marker.reason is None else told | {"reason": marker.reason}}
 
 
-def _file(file: IndexedFile, links: Links) -> dict[str, Any]:
+def _file(file: IndexedFile, links: PypiLinks) -> dict[str, Any]:
     told: dict[str, Any] = {
         "filename": file.file_name,
-        "url": links.file(file.project_id, sha256=file.sha256, file_name=file.file_name),
+        "url": links.file(sha256=file.sha256, file_name=file.file_name),
         "hashes": {"sha256": file.sha256},
         "size": file.size_bytes,
         "upload-time": _instant(file.uploaded_at),

@@ -6,19 +6,20 @@ from aiohttp import hdrs, web
 
 from services.api.conditions import is_known, strong_etag
 from services.api.presenters.compression import Coding, choose_coding, encode
-from shared.models import Project, Visibility
 
 
 async def revalidated_response(
-    request: web.Request, body: bytes, *, content_type: str, project: Project
+    request: web.Request, body: bytes, *, content_type: str, is_public: bool
 ) -> web.Response:
     """Return the body, or 304 when the client has this very one.
 
     pip and others keep pages as long as they are told; `no-cache` makes them ask, and the strong ETag makes that cheap.
+
+    Args:
+        is_public: everybody gets the very same answer.
     """
     coding = choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, []), size_bytes=len(body))
     etag = _tag_of(body, coding)
-    is_public = project.visibility is Visibility.PUBLIC
     headers = {
         hdrs.ETAG: etag,
         hdrs.CACHE_CONTROL: "no-cache" if is_public else "private, no-cache",

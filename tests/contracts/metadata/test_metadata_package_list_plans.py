@@ -1,7 +1,6 @@
 """The lists of packages read no table as a whole, in a registry where most packages are somebody else's."""
 
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +14,9 @@ from shared.models import AccessLevel, Package, PackageFileStatus, PackageStatus
 from shared.pages import Cursor, PageRequest
 from shared.ports.package_lists import GroupSource, PackageFileOrder, PackageFilter, PackageOrder
 from shared.ports.tenant_lists import Viewer
+from tests.contracts.metadata.plans import Planner, reads_a_whole_table
 from tests.contracts.metadata.sample_rows import new_project
-from tests.contracts.metadata.test_metadata_plans import add_many_tenants, reads_a_whole_table, statements_of
+from tests.contracts.metadata.test_metadata_plans import ProjectQuery, add_many_tenants, for_project
 from tests.stored_packages import FIRST, Stored, store_packages, store_pipeline
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -30,17 +30,15 @@ The links themselves are found by their primary key, which PostgreSQL does not c
 _OTHERS = 5
 """How many packages each of the other projects has."""
 
-Query = Callable[[SqlReading, Project], Awaitable[object]]
 
-
-def project_list(order: PackageOrder, **wanted: Any) -> Query:
+def project_list(order: PackageOrder, **wanted: Any) -> ProjectQuery:
     """List the packages of a project, sorted like this."""
     return lambda rows, project: rows.package_lists.of_project(
         project, PackageFilter(SHOWN, order=order, **wanted), FIRST_PAGE
     )
 
 
-def group_list(order: PackageOrder, **wanted: Any) -> Query:
+def group_list(order: PackageOrder, **wanted: Any) -> ProjectQuery:
     """List the packages of the project's group, sorted like this, for somebody."""
     viewer = Viewer(user_id=UserId(7), sees_internal=True, sees_all=False, now=NOW)
     return lambda rows, project: rows.package_lists.of_group(
@@ -72,7 +70,7 @@ async def _pipelines(rows: SqlReading, project: Project) -> None:
     await rows.package_lists.pipelines(of.id, cursor=Cursor(7), limit=20)
 
 
-QUERIES: dict[str, Query] = {
+QUERIES: dict[str, ProjectQuery] = {
     **{f"by_{order}": project_list(order) for order in PackageOrder if order != PackageOrder.PROJECT_PATH},
     **{f"of_group_by_{order}": group_list(order) for order in PackageOrder},
     "of_a_version": project_list(PackageOrder.CREATED_AT, version="7"),
@@ -138,26 +136,9 @@ async def test_lists_of_packages_use_indexes(
         await rows._transaction.connection.run_sync(add_many_tenants)
         await rows._transaction.connection.run_sync(add_packages_of_others, project)
 
-    async def plan_of_sqlite(query: Query) -> list[str]:
-        statements = await statements_of(store, project, query)
-        async with store.reading() as rows:
-            explain = rows._transaction.connection.exec_driver_sql
-            plans = [await explain(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in statements]
-        return [str(row[-1]) for plan in plans for row in plan]
-
-    async def plan_of_postgresql(query: Query) -> list[str]:
-        server = request.getfixturevalue("postgresql_server")
-        database = request.getfixturevalue("postgresql_database")
-        statements = await statements_of(store, project, query)
-        plans = [server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=database) for sql, _ in statements]
-        return [line.strip() for plan in plans for line in plan]
-
-    if engine == "postgresql":
-        request.getfixturevalue("postgresql_server").execute(
-            "ANALYZE", database=request.getfixturevalue("postgresql_database")
-        )
-    plan_of = plan_of_postgresql if engine == "postgresql" else plan_of_sqlite
-    plans = {name: await plan_of(query) for name, query in QUERIES.items()}
+    planner = Planner(store, engine, request)
+    planner.look_at_the_rows()
+    plans = {name: await planner.plan_of(for_project(query, project)) for name, query in QUERIES.items()}
     whole = {name: [line for line in plan if reads_a_large_table(line)] for name, plan in plans.items()}
     assert {name: lines for name, lines in whole.items() if lines} == {}
     assert {name: plans[name] for name, index in INDEXES.items() if index not in " ".join(plans[name])} == {}

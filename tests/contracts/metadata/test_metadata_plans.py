@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, insert, text
 
 from shared.metadata.access_tables import access_tokens, protection_rules
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
@@ -33,14 +33,15 @@ from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
 from shared.protection import ProtectedPackageType, ProtectionLevel
 from shared.status_markers import NameStatus
+from tests.contracts.metadata.plans import Planner, Query, reads_a_whole_table
 from tests.contracts.metadata.sample_rows import new_project
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _ROWS = 2_000
 
-Query = Callable[[SqlReading, Project], Awaitable[object]]
+ProjectQuery = Callable[[SqlReading, Project], Awaitable[object]]
 
-QUERIES: dict[str, Query] = {
+QUERIES: dict[str, ProjectQuery] = {
     "page": lambda rows, project: rows.packages.page(project.id, NormalizedName("name-7")),
     "installable_file": lambda rows, project: rows.packages.installable_file(
         project.id, sha256="7", file_name="7.tar.gz"
@@ -249,26 +250,8 @@ def add_many_packages(connection: Connection, project: Project) -> None:
     )
 
 
-async def statements_of(store: SqlMetadataStore, project: Project, query: Query) -> list[tuple[str, Any]]:
-    """Return the statements that a call sends, with their values."""
-    statements: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    async with store.reading() as rows:
-        connection = rows._transaction.connection.sync_connection
-        event.listen(connection, "before_cursor_execute", note)
-        await query(rows, project)
-        event.remove(connection, "before_cursor_execute", note)
-    return statements
-
-
-def reads_a_whole_table(line: str) -> bool:
-    """Say whether a line of a plan does: in PostgreSQL's words, or in SQLite's."""
-    if line == "SCAN anon_1":  # the count of what a list's own conditions have left
-        return False
-    return "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line)
+def for_project(query: ProjectQuery, project: Project) -> Query:
+    return lambda rows: query(rows, project)
 
 
 async def test_queries_that_run_often_use_indexes(
@@ -279,28 +262,9 @@ async def test_queries_that_run_often_use_indexes(
         await rows._transaction.connection.run_sync(add_many_tenants)
         await rows._transaction.connection.run_sync(add_many_packages, project)
 
-    async def plan_of_sqlite(query: Query) -> list[str]:
-        statements = await statements_of(store, project, query)
-        async with store.reading() as rows:
-            explain = rows._transaction.connection.exec_driver_sql
-            plans = [await explain(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in statements]
-        return [str(row[-1]) for plan in plans for row in plan]
-
-    async def plan_of_postgresql(query: Query) -> list[str]:
-        # The plan that holds for all values: the one that a statement is prepared with.
-        server = request.getfixturevalue("postgresql_server")
-        database = request.getfixturevalue("postgresql_database")
-        statements = await statements_of(store, project, query)
-        plans = [server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=database) for sql, _ in statements]
-        return [line.strip() for plan in plans for line in plan]
-
-    if engine == "postgresql":
-        # It does so by itself after a while; nobody does so for SQLite.
-        request.getfixturevalue("postgresql_server").execute(
-            "ANALYZE", database=request.getfixturevalue("postgresql_database")
-        )
-    plan_of = plan_of_postgresql if engine == "postgresql" else plan_of_sqlite
-    plans = {name: await plan_of(query) for name, query in QUERIES.items()}
+    planner = Planner(store, engine, request)
+    planner.look_at_the_rows()
+    plans = {name: await planner.plan_of(for_project(query, project)) for name, query in QUERIES.items()}
     assert all(plans.values())
     assert {name: plan for name, plan in plans.items() if any(map(reads_a_whole_table, plan))} == {}
     assert {name: plans[name] for name, index in INDEXES.items() if index not in " ".join(plans[name])} == {}
