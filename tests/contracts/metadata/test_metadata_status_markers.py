@@ -7,10 +7,21 @@ import pytest
 
 from shared.errors import Forbidden
 from shared.metadata.store import SqlMetadataStore
-from shared.models import CounterScope, PackageFile, PackageFileStatus, Project
+from shared.models import CounterScope, PackageFile, PackageFileStatus, Project, Visibility
 from shared.names import NormalizedName
+from shared.ports.pull_sources import GroupPull
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker
-from tests.contracts.metadata.sample_rows import doom, new_file, new_package, new_project, publish, refuse, upload
+from tests.contracts.metadata.sample_rows import (
+    add_group,
+    add_project,
+    doom,
+    new_file,
+    new_package,
+    new_project,
+    publish,
+    refuse,
+    upload,
+)
 
 DEMO, OTHER = NormalizedName("demo"), NormalizedName("other")
 ARCHIVED, QUARANTINED = StatusMarker(NameStatus.ARCHIVED, "it is done"), StatusMarker(NameStatus.QUARANTINED)
@@ -93,6 +104,34 @@ async def test_files_of_a_quarantined_name_are_not_found_and_those_of_other_name
     assert await found() is None
     await mark(store, project, ARCHIVED)
     assert await found() == file
+
+
+async def test_a_page_of_several_projects_says_what_they_agree_on(store: SqlMetadataStore) -> None:
+    async with store.writing() as rows:
+        top = await add_group(rows, "top")
+        projects = [await add_project(rows, top, path) for path in ("one", "other")]
+    files = [await publish(store, project, f"{project.path}.whl") for project in projects]
+    source = GroupPull(group_id=top.id, open_visibilities=frozenset(Visibility), own=None)
+    cases: list[tuple[StatusMarker, StatusMarker, StatusMarker, list[PackageFile]]] = [
+        (UNMARKED, UNMARKED, UNMARKED, files),
+        (ARCHIVED, ARCHIVED, ARCHIVED, files),
+        (ARCHIVED, UNMARKED, UNMARKED, files),
+        (ARCHIVED, StatusMarker(NameStatus.ARCHIVED), StatusMarker(NameStatus.ARCHIVED), files),
+        (ARCHIVED, QUARANTINED, UNMARKED, files[:1]),
+        (QUARANTINED, QUARANTINED, QUARANTINED, []),
+    ]
+    for one, other, together, offered in cases:
+        await mark(store, projects[0], one)
+        await mark(store, projects[1], other)
+        async with store.reading() as reader:
+            page = await reader.packages.page(source, DEMO)
+            found = [
+                await reader.packages.installable_file(source, sha256=file.sha256, file_name=file.file_name)
+                for file in files
+            ]
+        assert page is not None
+        assert (page.marker, [line.file_id for line in page.files]) == (together, [file.id for file in offered])
+        assert [file for file in found if file] == offered
 
 
 async def test_what_is_said_of_a_name_stays_when_its_packages_go(store: SqlMetadataStore) -> None:
