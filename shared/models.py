@@ -185,6 +185,19 @@ class Namespace:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardingRule:
+    """What one group or personal namespace says about names that were never in it.
+
+    Args:
+        is_on: they are looked for upstream; None: as what it lies in has it.
+        is_locked: nothing below may decide otherwise.
+    """
+
+    is_on: bool | None
+    is_locked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A tenant that holds packages.
 

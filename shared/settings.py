@@ -6,6 +6,7 @@ rows; a test compares the two.
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,7 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "LARDER_"
 _GIB = 1024**3
+_URL_TEXT = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 
 
 class LogFormat(StrEnum):
@@ -163,8 +165,10 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _http_url(text: str) -> str:
     url = _url("http", "https")(text)
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or parts.username:
+    if not _URL_TEXT.fullmatch(url):
+        # It stands in headers and pages as it is; urlsplit would drop line breaks without a word.
+        raise ValueError("takes a URL of ASCII characters only, all others percent-encoded")
+    if {"?", "#"} & set(url) or "@" in urlsplit(url).netloc:
         raise ValueError("takes a URL without credentials, query or fragment")
     return url.rstrip("/")
 

@@ -4,6 +4,7 @@ Source: GitLab's API takes parameters in any of these places (Grape merges them;
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Never, TypeVar
 from urllib.parse import parse_qsl
@@ -16,6 +17,7 @@ from services.api.problems import MalformedBody, UnsupportedMediaType
 from shared.errors import InvalidParameters
 
 _MAX_FIELDS = 1000
+_PART = re.compile(r"(?P<name>[^\[\]]+)\[(?P<key>[^\[\]]+)\]")
 
 Parameters = dict[str, Any]
 
@@ -26,7 +28,8 @@ B = TypeVar("B")
 async def read_parameters(request: web.Request) -> Parameters:
     """Return the parameters by name; of those that come twice in one place, the last.
 
-    In a query or a form, those whose name ends in `[]` are the list that is called so without it.
+    In a query or a form, those whose name ends in `[]` are the list that is called so without it, and those whose name
+    ends in `[key]` are the parts of an object.
 
     Raises:
         UnsupportedMediaType: the body is neither JSON nor a URL-encoded form, or is compressed.
@@ -91,12 +94,15 @@ def _form(body: bytes) -> Parameters:
 def _gathered(pairs: Iterable[tuple[str, str]]) -> Parameters:
     found: Parameters = {}
     lists: dict[str, list[str]] = {}
+    objects: dict[str, dict[str, str]] = {}
     for name, value in pairs:
         if name.endswith("[]"):
             lists.setdefault(name.removesuffix("[]"), []).append(value)
+        elif part := _PART.fullmatch(name):
+            objects.setdefault(part["name"], {})[part["key"]] = value
         else:
             found[name] = value
-    return {**found, **lists}
+    return {**found, **lists, **objects}
 
 
 def _refuse(constant: str) -> Never:

@@ -31,6 +31,8 @@ from services.api.handlers import (
     groups,
     health,
     instance,
+    job_token_scope,
+    job_tokens,
     members,
     name_status,
     namespaces,
@@ -75,6 +77,7 @@ PROJECT_DEPLOY_TOKENS = f"{PROJECT}/deploy_tokens"
 GROUP_DEPLOY_TOKENS = f"{GROUP}/deploy_tokens"
 PYPI = f"{PROJECT}/packages/pypi"
 GROUP_PYPI = f"{GROUP}/-/packages/pypi"
+JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
@@ -135,6 +138,27 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.show_one_direct),
     Endpoint(("PUT",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.change),
     Endpoint(("DELETE",), f"{GROUP}/members/{{user_id}}", signed_in_to_group, members.remove),
+    Endpoint(("POST",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.create),
+    Endpoint(("GET",), f"{PROJECT}/job_tokens", may_administer_project, job_tokens.show_all),
+    Endpoint(("DELETE",), f"{PROJECT}/job_tokens/{{token}}", signed_in, job_tokens.end),
+    Endpoint(("GET",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.show),
+    Endpoint(("PATCH",), JOB_TOKEN_SCOPE, may_administer_project, job_token_scope.switch),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.show_projects),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/allowlist", may_administer_project, job_token_scope.add_project),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/allowlist/{{target_project_id}}",
+        may_administer_project,
+        job_token_scope.remove_project,
+    ),
+    Endpoint(("GET",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.show_groups),
+    Endpoint(("POST",), f"{JOB_TOKEN_SCOPE}/groups_allowlist", may_administer_project, job_token_scope.add_group),
+    Endpoint(
+        ("DELETE",),
+        f"{JOB_TOKEN_SCOPE}/groups_allowlist/{{target_group_id}}",
+        may_administer_project,
+        job_token_scope.remove_group,
+    ),
     Endpoint(("GET",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.show_of_source),
     Endpoint(("POST",), PROJECT_DEPLOY_TOKENS, may_administer_project, deploy_tokens.create),
     Endpoint(("GET",), f"{PROJECT_DEPLOY_TOKENS}/{{token}}", may_administer_project, deploy_tokens.show),

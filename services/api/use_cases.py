@@ -10,7 +10,15 @@ from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
 from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
+from shared.usecases.job_token_scope import (
+    AddToJobTokenScope,
+    ListJobTokenScope,
+    RemoveFromJobTokenScope,
+    SwitchJobTokenScope,
+)
+from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobTokens
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
 from shared.usecases.name_status import ChangeNameStatus, ShowNameStatus
@@ -51,6 +59,7 @@ class UseCases:
     upload_package_file: UploadPackageFile
     list_package_names: ListPackageNames
     list_package_files: ListPackageFiles
+    forward_unknown_name: ForwardUnknownName
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
     note_download: NoteDownloads
@@ -76,6 +85,13 @@ class UseCases:
     show_personal_token: ShowPersonalToken
     revoke_personal_token: RevokePersonalToken
     rotate_personal_token: RotatePersonalToken
+    create_job_token: CreateJobToken
+    list_job_tokens: ListJobTokens
+    end_job_token: EndJobToken
+    switch_job_token_scope: SwitchJobTokenScope
+    list_job_token_scope: ListJobTokenScope
+    add_to_job_token_scope: AddToJobTokenScope
+    remove_from_job_token_scope: RemoveFromJobTokenScope
     create_deploy_token: CreateDeployToken
     list_deploy_tokens: ListDeployTokens
     show_deploy_token: ShowDeployToken
@@ -127,6 +143,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         ),
         list_package_names=ListPackageNames(store),
         list_package_files=ListPackageFiles(store),
+        forward_unknown_name=ForwardUnknownName(store, settings.forward_url),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
         note_download=NoteDownloads(store),
@@ -152,6 +169,13 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         show_personal_token=ShowPersonalToken(store),
         revoke_personal_token=RevokePersonalToken(store),
         rotate_personal_token=RotatePersonalToken(store),
+        create_job_token=CreateJobToken(store),
+        list_job_tokens=ListJobTokens(store),
+        end_job_token=EndJobToken(store),
+        switch_job_token_scope=SwitchJobTokenScope(store),
+        list_job_token_scope=ListJobTokenScope(store),
+        add_to_job_token_scope=AddToJobTokenScope(store),
+        remove_from_job_token_scope=RemoveFromJobTokenScope(store),
         create_deploy_token=CreateDeployToken(store),
         list_deploy_tokens=ListDeployTokens(store),
         show_deploy_token=ShowDeployToken(store),

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, delete, exists, insert, literal, select, text, update
 
 from shared.errors import FileNameTaken, MetadataUnavailable
+from shared.metadata.build_links import add_links, remove_links_of_file, remove_links_of_packages
 from shared.metadata.package_changes import SqlPackageChanges
 from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
-from shared.metadata.package_tables import build_links, package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, packages
 from shared.metadata.package_yanks import SqlPackageYanks
 from shared.models import (
     CoreMetadata,
@@ -25,6 +26,7 @@ from shared.models import (
     PackageFileStatus,
     PackageId,
     PackageStatus,
+    PipelineId,
 )
 from shared.ports.package_rows import NewPackage, NewPackageFile
 
@@ -101,6 +103,9 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         await self._transaction.change(insert(package_file_metadata).values(file_id=file.id, form=new.form))
         self._transaction.touch(CounterScope.PROJECT, file.project_id)
         return file
+
+    async def link_pipeline(self, package_id: PackageId, file_id: PackageFileId, pipeline_id: PipelineId) -> None:
+        await add_links(self._transaction, package_id, file_id=file_id, pipeline_id=pipeline_id)
 
     async def accept_file(
         self, file_id: PackageFileId, *, attempt: int, digests: Digests, metadata: CoreMetadata | None
@@ -278,7 +283,7 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
 
     async def _remove_file(self, file_id: PackageFileId, *conditions: ColumnElement[bool]) -> bool:
         row = await self._transaction.row(
-            select(package_files.c.package_id, package_files.c.project_id).where(
+            select(package_files.c.package_id, package_files.c.project_id, package_files.c.verified_at).where(
                 package_files.c.id == file_id, *conditions
             )
         )
@@ -286,7 +291,7 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
             return False
         self._transaction.require_lock(row.package_id)
         # What refers to the row goes first, so the row's status is held by the package's lock and checked again.
-        await self._transaction.change(delete(build_links).where(build_links.c.package_file_id == file_id))
+        await remove_links_of_file(self._transaction, file_id, was_published=row.verified_at is not None)
         await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
         await self._transaction.change(delete(package_files).where(package_files.c.id == file_id, *conditions))
         self._transaction.touch(CounterScope.PROJECT, row.project_id)
@@ -300,7 +305,7 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
             )
         )
         empty = [row.id for row in rows]
-        await self._transaction.change(delete(build_links).where(build_links.c.package_id.in_(empty)))
+        await remove_links_of_packages(self._transaction, empty)
         await self._transaction.change(delete(packages).where(packages.c.id.in_(empty)))
         for row in rows:
             await forget_unpublished_name(self._transaction, row.project_id, row.normalized_name)

@@ -13,6 +13,7 @@ from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
+from shared.metadata.forwarding import SqlForwardingReads
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
 from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
@@ -50,6 +51,7 @@ class SqlReading:
         self.job_tokens = SqlJobTokenReads(transaction)
         self.packages = SqlPackageReads(transaction)
         self.package_lists = SqlPackageLists(transaction)
+        self.forwarding = SqlForwardingReads(transaction)
         self.protection_rules = SqlProtectionRuleReads(transaction)
         self.package_names = SqlPackageNameReads(transaction)
         self.users = SqlUserReads(transaction)

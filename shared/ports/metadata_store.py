@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.ports.deploy_token_rows import DeployTokenReads
+from shared.ports.forwarding_rows import ForwardingReads
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
@@ -70,6 +71,11 @@ class Reading(Protocol):
     @property
     def package_lists(self) -> PackageLists:
         """Return the calls that list packages for somebody."""
+        ...
+
+    @property
+    def forwarding(self) -> ForwardingReads:
+        """Return the calls about names that were never here."""
         ...
 
     @property

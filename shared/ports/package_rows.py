@@ -25,6 +25,7 @@ from shared.models import (
     PackageFileStatus,
     PackageId,
     PackageStatus,
+    PipelineId,
     ProjectId,
     UserId,
 )
@@ -157,6 +158,15 @@ class PackageWrites(PackageReads, Protocol):
 
         Raises:
             FileNameTaken: a `default` or `processing` file of this name exists.
+        """
+        ...
+
+    async def link_pipeline(self, package_id: PackageId, file_id: PackageFileId, pipeline_id: PipelineId) -> None:
+        """Note that this file of the package, and so the package, came from the pipeline; the package is locked.
+
+        A package has one link to a pipeline, however many of its files came from it. A file's link goes with the
+        file; the package's link stays until the package goes, unless the file was never published and no other file
+        of the package came from there.
         """
         ...
 

@@ -74,7 +74,7 @@ class Authentication:
         found = await self._by_deploy_token(basic.password if basic else credentials.deploy_token or credentials.bearer)
         found = found or await self._by_job_token(credentials.bearer)
         found = found or await self._by_personal_token(credentials)
-        if found is not None or basic is None or not basic.password:
+        if found is not None or basic is None or not basic.password.strip():
             return found
         token = await self._token(basic.password, TokenKind.PERSONAL)
         if token is not None:

@@ -152,16 +152,19 @@ class RemoveMember:
             Forbidden: the caller may not remove this member, or it is the last owner of the group.
         """
         async with self.store.writing() as rows:
-            await self._remove(rows, caller, source, user_id)
+            member = await self._remove(rows, caller, source, user_id)
+            await _audit(rows, "member.removed", caller, source, user_id, level=member.level, expires_at=None)
 
     async def with_subresources(self, caller: SignedIn, source: MemberSource, user_id: UserId) -> None:
         """End it, and the direct memberships in all that lies below the group. Raises what `alone` raises."""
         async with self.store.writing() as rows:
-            await self._remove(rows, caller, source, user_id)
-            if isinstance(source, Namespace):
-                await rows.members.remove_below(source, user_id)
+            member = await self._remove(rows, caller, source, user_id)
+            below = await rows.members.remove_below(source, user_id) if isinstance(source, Namespace) else 0
+            await _audit(
+                rows, "member.removed", caller, source, user_id, level=member.level, expires_at=None, below=below
+            )
 
-    async def _remove(self, rows: Writing, caller: SignedIn, source: MemberSource, user_id: UserId) -> None:
+    async def _remove(self, rows: Writing, caller: SignedIn, source: MemberSource, user_id: UserId) -> Membership:
         if not await rows.members.lock(source):
             raise NotFound(_word(source))
         member = await rows.members.direct_one(source, user_id, now=self.now())
@@ -175,7 +178,7 @@ class RemoveMember:
         await _keep_an_owner(rows, source, member, self.now())
         if not await rows.members.remove(source, user_id):
             raise RecordNotFound
-        await _audit(rows, "member.removed", caller, source, user_id, level=member.level, expires_at=None)
+        return member
 
 
 async def _user(rows: Writing, reference: UserId | str) -> User:
@@ -226,7 +229,19 @@ async def _audit(
     *,
     level: AccessLevel,
     expires_at: datetime | None,
+    below: int = 0,
 ) -> None:
+    """Write down a change of one membership.
+
+    Args:
+        below: how many memberships of the same user ended with it.
+    """
+    details: dict[str, str | int | None] = {
+        "level": int(level),
+        "expires_at": expires_at.isoformat() if expires_at else None,
+    }
+    if below:
+        details["memberships_below"] = below
     is_project = isinstance(source, Project)
     await rows.audit(
         AuditEvent(
@@ -236,7 +251,7 @@ async def _audit(
             project_id=source.id if is_project else None,
             namespace_id=None if is_project else source.id,
             token_id=caller.token_id,
-            details={"level": int(level), "expires_at": expires_at.isoformat() if expires_at else None},
+            details=details,
         )
     )
 

@@ -246,6 +246,9 @@ class UploadPackageFile:
                     token_id=uploader.token_id,
                 )
             )
+            if isinstance(uploader, Job):
+                # Whoever sends the same bytes again adds no row, so what they came from is told of the first one.
+                await rows.packages.link_pipeline(package.id, file.id, uploader.pipeline_id)
             await self._audit(rows, uploader, file)
         with suppress(QueueUnavailable):
             for file_id in failed:

@@ -12,7 +12,7 @@ from shared.models import (
     Project,
     ProjectId,
 )
-from shared.ports.metadata_store import Reading
+from shared.ports.metadata_store import Reading, Writing
 
 _LARGEST_ID = 2**63 - 1
 _LONGEST_PATH = 4096
@@ -88,7 +88,7 @@ def parse_group_ref(text: str) -> GroupRef | None:
     return text if _is_path(text) else None
 
 
-async def find_project(rows: Reading, ref: ProjectRef | None) -> Project | None:
+async def find_project(rows: Reading | Writing, ref: ProjectRef | None) -> Project | None:
     """Return the project that is referred to, or None."""
     match ref:
         case None:

@@ -19,7 +19,7 @@ _WORDS = {
     "shared.status_markers",
     "shared.yanks",
 }
-_CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "packaging"}
+_CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "shared.forwarding", "packaging"}
 _LOGGING = {"shared.log", "structlog"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
 _SERVICE = _CORE | _LOGGING | {"shared.ports", "shared.usecases", "shared.backends", "shared.settings"}
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.attestations": _CORE,
     "shared.blob_keys": _CORE,
     "shared.credentials": _CORE,
+    "shared.forwarding": _CORE,
     "shared.distributions": _WORDS | {"packaging"},
     "shared.settings": _WORDS,
     "shared.log": {"shared.settings", "structlog"},

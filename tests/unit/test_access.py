@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.access import (
     PullRules,
+    level_of_job,
     may_administer_group,
     may_administer_project,
     may_create_packages,
@@ -23,9 +24,11 @@ from shared.errors import Forbidden, LarderError, NotFound, Unauthenticated
 from shared.models import (
     AccessLevel,
     Anonymous,
+    Job,
     Namespace,
     NamespaceId,
     NamespaceKind,
+    PipelineId,
     Principal,
     Project,
     ProjectId,
@@ -88,6 +91,10 @@ def _user(*, is_admin: bool = False, is_external: bool = False) -> SignedIn:
         created_at=_NOW,
     )
     return SignedIn(user=user, token_id=TokenId(1), scopes=("api",))
+
+
+def _job_of(user: User) -> Job:
+    return Job(user=user, token_id=TokenId(2), project=_project(Visibility.PRIVATE), pipeline_id=PipelineId(1))
 
 
 _ANONYMOUS = Anonymous()
@@ -278,3 +285,30 @@ def test_nobody_gains_in_a_group_by_losing_a_level(
 def test_nobody_gains_by_signing_out(project: Project, rules: PullRules, user: SignedIn, level: AccessLevel) -> None:
     assert may_read_packages(_ANONYMOUS, project, _NONE, rules) <= may_read_packages(user, project, level, rules)
     assert not may_create_packages(_ANONYMOUS, project, _NONE)
+
+
+@given(project=_ANY_PROJECT, rules=_ANY_RULES, user=_ANY_USER, level=_LEVELS)
+def test_no_job_gains_by_being_kept_out(project: Project, rules: PullRules, user: SignedIn, level: AccessLevel) -> None:
+    job = _job_of(user.user)
+    inside, outside = (level_of_job(job, level, is_let_in=is_let_in) for is_let_in in (True, False))
+
+    assert outside <= inside
+    assert may_read_project(job, project, outside) <= may_read_project(job, project, inside)
+    assert may_read_packages(job, project, outside, rules) <= may_read_packages(job, project, inside, rules)
+    assert may_create_packages(job, project, outside) <= may_create_packages(job, project, inside)
+    assert may_administer_project(job, outside) <= may_administer_project(job, inside)
+    assert may_delete_project(job, outside) <= may_delete_project(job, inside)
+
+
+@given(project=_ANY_PROJECT, rules=_ANY_RULES, user=_ANY_USER, level=_LEVELS)
+def test_a_job_is_never_more_than_its_user(
+    project: Project, rules: PullRules, user: SignedIn, level: AccessLevel
+) -> None:
+    job = _job_of(user.user)
+    for is_let_in in (True, False):
+        own = level_of_job(job, level, is_let_in=is_let_in)
+
+        assert may_read_project(job, project, own) <= may_read_project(user, project, level)
+        assert may_read_packages(job, project, own, rules) <= may_read_packages(user, project, level, rules)
+        assert may_create_packages(job, project, own) <= may_create_packages(user, project, level)
+        assert may_administer_project(job, own) <= may_administer_project(user, level)

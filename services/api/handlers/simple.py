@@ -8,7 +8,9 @@ from services.api.negotiation import SimpleFormat, choose_format
 from services.api.origin import external_url
 from services.api.presenters import simple_html, simple_json
 from services.api.presenters.links import Links
+from services.api.presenters.redirects import moved_upstream
 from services.api.presenters.text_response import revalidated_response
+from shared.errors import NotFound
 from shared.models import Visibility
 from shared.names import normalize_name
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
@@ -33,7 +35,9 @@ async def index(request: web.Request) -> web.StreamResponse:
 async def page(request: web.Request) -> web.StreamResponse:
     """List the files of a name; another spelling of it is sent on to the normalized one.
 
-    Source: PEP 503, PEP 691; contract, PyPI E2 and E5.
+    A name that was never here is looked for upstream, where that is wanted.
+
+    Source: PEP 503, PEP 691; contract, PyPI E2, E5 and 8.
     """
     visit = visit_of(request)
     spelling = file_path(request, "package_name", told_as="package_name")
@@ -42,7 +46,14 @@ async def page(request: web.Request) -> web.StreamResponse:
     if name != spelling:
         return _redirect(request, f"{links.simple_page(name)}/")
     wanted = _format(request)
-    shown = await request.app[USE_CASES].list_package_files(visit, name)
+    use_cases = request.app[USE_CASES]
+    try:
+        shown = await use_cases.list_package_files(visit, name)
+    except NotFound:
+        elsewhere = await use_cases.forward_unknown_name(visit, name)
+        if elsewhere is None:
+            raise
+        return moved_upstream(request, elsewhere)
     match wanted:
         case SimpleFormat.JSON:
             render = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page

@@ -47,11 +47,12 @@ class GrapeSchema(Schema):
         try:
             loaded = self.load({name: value for name, value in parameters.items() if value is not None})
         except ValidationError as error:
-            found = cast(dict[str, list[str]], error.messages)  # these schemas have no nested fields
+            found = cast(dict[str, list[str] | dict[str, list[str]]], error.messages)  # see `Part`
             declared = [name for name in self.load_fields if name in found]
             rest = [name for name in found if name not in declared]
             raise InvalidParameters(
-                *(f"{name} {found[name][0]}" for name in declared), *(found[name][0] for name in rest)
+                *(f"{name}{part} {text}" for name in declared for part, text in _parts(found[name])),
+                *(text for name in rest for _, text in _parts(found[name])),
             ) from None
         return dict(loaded)
 
@@ -104,6 +105,41 @@ class Id(fields.Field[int | None]):
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST_ID:
             raise ValidationError(INVALID)
         return value
+
+
+class Part(fields.Field[dict[str, Any]]):
+    """An object among the parameters, which must be there; what is wrong in it is told of `name[key]`."""
+
+    def __init__(self, schema: type[GrapeSchema]) -> None:
+        """Declare an object that this schema describes."""
+        super().__init__()
+        self.schema_of_part = schema
+
+    @property
+    def json_schema(self) -> JsonSchema:
+        parts = self.schema_of_part().load_fields
+        return {
+            "type": "object",
+            "properties": {name: getattr(part, "json_schema", {}) for name, part in parts.items()},
+            "required": [name for name, part in parts.items() if part.required],
+        }
+
+    def deserialize(
+        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return the object, checked and converted; Grape looks for what must be in it even where it is none."""
+        schema, problems = self.schema_of_part(), {}
+        if not isinstance(value, dict):
+            problems[""] = [MISSING if value is missing else INVALID]
+            value = {}
+        try:
+            loaded = schema.load({name: each for name, each in value.items() if each is not None and each != ""})
+        except ValidationError as error:
+            told = cast(dict[str, list[str]], error.messages)
+            problems |= {f"[{name}]": told[name] for name in schema.load_fields if name in told}
+        if problems:
+            raise ValidationError(problems)
+        return dict(loaded)
 
 
 class Words(fields.Field[tuple[str, ...]]):
@@ -218,9 +254,13 @@ class Word(fields.Field[W]):
 class Truth(fields.Field[bool]):
     """Yes or no, as JSON says it or as a form or a Python client spells it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, required: bool = False) -> None:
         """Declare a boolean."""
-        super().__init__(load_default=None)
+        super().__init__(
+            required=required,
+            load_default=missing if required else None,
+            error_messages={"required": MISSING, "null": MISSING},
+        )
 
     @property
     def json_schema(self) -> JsonSchema:
@@ -231,6 +271,13 @@ class Truth(fields.Field[bool]):
         if known is None:
             raise ValidationError(INVALID)
         return known
+
+
+def _parts(found: list[str] | dict[str, list[str]]) -> list[tuple[str, str]]:
+    """Return what is wrong with a field, by the part of it."""
+    if isinstance(found, dict):
+        return [(part, texts[0]) for part, texts in found.items()]
+    return [("", found[0])]
 
 
 def start_of(day: date | None) -> datetime | None:

@@ -40,6 +40,17 @@ class LinkedSchema(Schema):
         self.links = links
 
 
+class BasicGroupSchema(LinkedSchema):
+    """What identifies a group. Source: lib/api/entities/basic_group_details.rb."""
+
+    id = fields.Integer()
+    web_url = fields.Method("_web_url")
+    name = fields.String()
+
+    def _web_url(self, group: Namespace) -> str:
+        return self.links.namespace(group)
+
+
 class GroupSchema(LinkedSchema):
     """A group."""
 
@@ -161,9 +172,14 @@ def dump_standing(standing: ProjectStanding, principal: Principal, links: Links)
 
 
 def dump_identity(standing: ProjectStanding, links: Links) -> dict[str, Any]:
-    """Return what `simple=true` leaves of a project. Source: lib/api/entities/basic_project_details.rb."""
-    project = ProjectSchema(links).dump(standing.project)
-    return {name: project[name] for name in _IDENTITY}
+    """Return what `simple=true` leaves of a project."""
+    return dump_basic_project(standing.project, links)
+
+
+def dump_basic_project(project: Project, links: Links) -> dict[str, Any]:
+    """Return what identifies a project. Source: lib/api/entities/basic_project_details.rb."""
+    told = ProjectSchema(links).dump(project)
+    return {name: told[name] for name in _IDENTITY}
 
 
 def dump_group(group: Namespace, links: Links) -> dict[str, Any]:

@@ -30,7 +30,7 @@ async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str
 
 def reads_a_whole_table(line: str) -> bool:
     """Say whether a line of a plan does: in PostgreSQL's words, or in SQLite's."""
-    if line == "SCAN anon_1":  # the count of what a list's own conditions have left
+    if line in ("SCAN anon_1", "SCAN CONSTANT ROW"):  # the count of what a list's own conditions have left; no table
         return False
     return "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, text
 
-from shared.metadata.access_tables import access_tokens, protection_rules
+from shared.metadata.access_tables import access_tokens, job_token_allowlist, protection_rules
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
@@ -20,6 +20,7 @@ from shared.models import (
     PackageId,
     PackageStatus,
     Project,
+    ProjectId,
     RegistryAccess,
     TokenId,
     TokenKind,
@@ -72,10 +73,18 @@ QUERIES: dict[str, ProjectQuery] = {
     "namespaces_of_user": lambda rows, _: rows.namespaces.page(
         NamespaceFilter(user_id=UserId(7)), PageRequest(1, 20), now=NOW
     ),
+    "forwarding_rules": lambda rows, project: rows.forwarding.rules(project.namespace),
+    "was_in_project": lambda rows, project: rows.forwarding.was_in_project(project.id, NormalizedName("name-7")),
+    "was_below_group": lambda rows, project: rows.forwarding.was_below_group(
+        project.namespace.id, NormalizedName("name-7")
+    ),
     "project": lambda rows, project: rows.tenants.project(project.id),
     "project_by_path": lambda rows, _: rows.tenants.project_by_path("name-7/app"),
     "namespace_by_path": lambda rows, _: rows.tenants.namespace_by_path("name-7"),
     "user_by_username": lambda rows, _: rows.tenants.user_by_username("name-7"),
+    "is_allowed": lambda rows, project: rows.job_tokens.is_allowed(project, into=ProjectId(7)),
+    "running": lambda rows, project: rows.job_tokens.running(project, TokenId(7), now=NOW),
+    "allowed_projects": lambda rows, project: rows.job_tokens.allowed_projects(project, PageRequest(1, 20)),
     "rules_of_project": lambda rows, project: rows.protection_rules.of_project(project.id),
     "level_in_project": lambda rows, project: rows.tenants.level_in_project(UserId(7), project, now=NOW),
 }
@@ -164,6 +173,14 @@ def add_many_tenants(connection: Connection) -> None:
                 "created_at": NOW,
             }
             for home, name in zip(homes, numbered, strict=True)
+        ],
+    )
+    connection.execute(
+        insert(job_token_allowlist),
+        [
+            {"project_id": one, "created_at": NOW, "allowed_project_id": None, "allowed_namespace_id": None, **allowed}
+            for one, home in zip(ids_of(connection, "projects")[-_ROWS:], homes, strict=True)
+            for allowed in ({"allowed_project_id": one}, {"allowed_namespace_id": home})
         ],
     )
     people = ids_of(connection, "users")

@@ -1,0 +1,267 @@
+"""Every change of access leaves one audit event, in the transaction that makes it; what is refused leaves none."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.api.routes import API, ENDPOINTS, PROJECT, TOKENS
+from shared.models import AccessLevel, User, Visibility
+from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
+from tests.api.access_changes import WRITES, Write
+from tests.api.registry import ROOT_TOKEN, Answer, Registry
+
+_EXEMPT = f"{PROJECT}/packages"
+"""What lies below is about packages, whose own tests look at what is told of them: all but the rules."""
+_RULES = f"{PROJECT}/packages/protection"
+
+INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
+    ("POST", f"{API}/users", {"email": "root@localhost", "username": "x", "name": "X", "reset_password": True}, 409),
+    ("POST", f"{API}/users", {"email": "x@localhost", "username": "x", "name": "X", "password": "short"}, 400),
+    ("POST", f"{API}/users/1/block", {}, 403),
+    ("POST", f"{API}/users/4711/block", {}, 404),
+    ("POST", f"{API}/users/1/personal_access_tokens", {"name": "x", "scopes": ["everything"]}, 400),
+    ("DELETE", f"{TOKENS}/4711", {}, 404),
+    ("POST", f"{API}/groups", {"name": "x", "path": "team"}, 400),
+    ("PUT", f"{API}/groups/team", {"visibility": "open"}, 400),
+    ("PUT", f"{API}/groups/team", {"path": "other"}, 400),
+    ("POST", f"{API}/projects", {"path": "app", "namespace_id": "<team>"}, 400),
+    ("PUT", f"{API}/projects/team%2Fapp", {"name": "Old-Project"}, 400),
+    ("POST", f"{API}/groups/team/members", {"user_id": "<member>", "access_level": 30}, 409),
+    ("POST", f"{API}/groups/team/members", {"user_id": "<stranger>", "access_level": 31}, 400),
+    ("POST", f"{API}/groups/team/members", {"user_id": 4711, "access_level": 30}, 404),
+    ("PUT", f"{API}/groups/team/members/<stranger>", {"access_level": 30}, 404),
+    ("DELETE", f"{API}/groups/team/members/<owner>", {}, 403),
+    ("DELETE", f"{API}/projects/team%2Fapp/members/<stranger>", {}, 404),
+    ("POST", f"{API}/groups/team/deploy_tokens", {"name": "x", "scopes": []}, 400),
+    ("DELETE", f"{API}/groups/team/deploy_tokens/4711", {}, 404),
+    ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
+    ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
+    ("PUT", f"{API}/application/plan_limits", {"pypi_max_file_size": -1}, 400),
+]
+"""What an administrator asks for in vain."""
+
+UNCHANGED: list[tuple[str, str, Mapping[str, Any]]] = [
+    ("POST", f"{API}/users/<blocked>/block", {}),
+    ("POST", f"{API}/users/<active>/unblock", {}),
+    (
+        "PATCH",
+        f"{API}/projects/team%2Fapp/packages/protection/rules/<rule>",
+        {"minimum_access_level_for_push": "maintainer"},
+    ),
+    ("PUT", f"{API}/application/settings", {"unknown": True}),
+]
+"""What changes nothing, because it is so already, and leaves no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A registry with somebody of every kind.
+
+    Args:
+        places: a word -> the id of what it stands for.
+        tokens: username -> token; `<username> reading` -> one that may only read.
+    """
+
+    registry: Registry
+    places: dict[str, int]
+    tokens: dict[str, str]
+
+    async def send(self, method: str, path: str, body: Mapping[str, Any], *, token: str | None) -> Answer:
+        sent = json.dumps(self._filled(body)) if body else None
+        return await self.registry.ask(method, self.fill(path), token=token, data=sent, Content_Type="application/json")
+
+    async def write(self, write: Write, *, token: str | None) -> Answer:
+        method, path = write.endpoint
+        names = {name: self.places[word] for name, word in write.names.items()}
+        return await self.send(method, path.format(**names), write.body, token=token)
+
+    def fill(self, text: str, answer: Answer | None = None) -> str:
+        """Return the text with ids for words: `<team>` is a place, `{id}` stands in the answer."""
+        for word, number in self.places.items():
+            text = text.replace(f"<{word}>", str(number))
+        return text.format(**answer.json) if answer is not None and "{" in text else text
+
+    def expected(self, write: Write, answer: Answer) -> dict[str, Any]:
+        return {
+            "action": write.action,
+            "actor": f"user:{self.places[write.by]}",
+            "target": self.fill(write.target, answer),
+            "token_id": self.places[f"token of {write.by}"],
+            "project_id": int(self.fill(write.project, answer)) if write.project else None,
+            "namespace_id": int(self.fill(write.namespace, answer)) if write.namespace else None,
+            "details": None if write.details is None else self._filled(write.details),
+        }
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return all events, oldest first."""
+        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
+            database.row_factory = sqlite3.Row
+            rows = [dict(row) for row in database.execute("SELECT * FROM audit_events ORDER BY id")]
+        database.close()
+        return [{**row, "details": json.loads(row["details"]) if row["details"] else None} for row in rows]
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return all that is in the database, but for when tokens were used."""
+        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
+            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            database.row_factory = sqlite3.Row
+            found = {}
+            for table in tables:
+                rows = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - the schema's own names
+                found[table] = [{**dict(row), "last_used_at": None} for row in rows]
+        database.close()
+        return found
+
+    def execute(self, statement: str) -> None:
+        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
+            database.execute(statement)
+        database.close()
+
+    def _filled(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: self.places[value[1:-1]] if isinstance(value, str) and value.startswith("<") else value
+            for name, value in body.items()
+        }
+
+
+@pytest.fixture
+async def scene(bare_registry: Registry) -> Scene:
+    registry = bare_registry
+    users: dict[str, User] = {}
+    tokens = {"root": ROOT_TOKEN}
+    for name in ("owner", "member", "leaver", "stranger", "active", "blocked", "revoker", "rotator"):
+        users[name], tokens[name] = await registry.add_user(name)
+    app = await registry.add_project("app")
+    old_project = await registry.add_project("old-project")
+    team = app.namespace
+    async with registry.backends.store.writing() as rows:
+        old = await rows.tenants.add_group(
+            parent=team, name="Old", path="old", description="", visibility=Visibility.PRIVATE
+        )
+        for name, level in (("owner", AccessLevel.OWNER), ("member", AccessLevel.GUEST), ("leaver", AccessLevel.GUEST)):
+            await rows.tenants.add_namespace_member(team, users[name].id, level=level, expires_at=None)
+        for name in ("member", "leaver"):
+            await rows.tenants.add_project_member(app, users[name].id, level=AccessLevel.GUEST, expires_at=None)
+        terms = ProtectionTerms("mine-*", ProtectedPackageType.PYPI, ProtectionLevel.MAINTAINER, None)
+        rules = [
+            await rows.protection_rules.add(app.id, replace(terms, package_name_pattern=f"{name}-*"))
+            for name in ("mine", "old")
+        ]
+        deploy_tokens = {
+            name: await rows.tokens.add_deploy(
+                source,
+                digest=name,
+                name="ci",
+                username="ci",
+                scopes=("read_package_registry",),
+                expires_at=None,
+                creator_id=users["owner"].id,
+            )
+            for name, source in (("app", app), ("team", team))
+        }
+        root = await rows.tenants.user_by_username("root")
+    assert root is not None
+    users["root"] = root
+    for name, user in users.items():
+        tokens[f"{name} reading"] = f"glpat-of-{name}-for-reading"
+        await registry.add_token(user, tokens[f"{name} reading"], scopes=("read_api",))
+    for purpose in ("revoke", "rotate"):
+        await registry.add_token(users["owner"], f"glpat-of-owner-to-{purpose}")
+    assert (await registry.ask("POST", f"{API}/users/{users['blocked'].id}/block")).status == 201
+    places = {name: int(user.id) for name, user in users.items()}
+    places |= {"team": team.id, "app": app.id, "old project": old_project.id, "old group": old.id}
+    places |= {"rule": rules[0].id, "old rule": rules[1].id}
+    places |= {f"deploy token of {name}": token.id for name, token in deploy_tokens.items()}
+    with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
+        named = dict(database.execute("SELECT name, id FROM access_tokens").fetchall())
+    database.close()
+    places |= {f"token of {name}": named[token] for name, token in tokens.items() if token in named}
+    places["token of root"] = named["root token of the configuration"]
+    places |= {
+        f"token of owner to {purpose}": named[f"glpat-of-owner-to-{purpose}"] for purpose in ("revoke", "rotate")
+    }
+    return Scene(registry, places, tokens)
+
+
+def test_every_endpoint_that_changes_access_is_tried_here() -> None:
+    """Whoever adds one adds a row to `WRITES`."""
+    changing = {
+        (method, endpoint.path)
+        for endpoint in ENDPOINTS
+        for method in endpoint.methods
+        if method not in ("GET", "*") and (not endpoint.path.startswith(_EXEMPT) or endpoint.path.startswith(_RULES))
+    }
+    assert {write.endpoint for write in WRITES} == changing
+
+
+async def test_a_change_of_access_leaves_one_event_that_tells_who_did_what(scene: Scene) -> None:
+    for write in WRITES:
+        before = len(scene.events())
+        answer = await scene.write(write, token=scene.tokens[write.by])
+        assert answer.status == write.status, (write.endpoint, answer.body)
+        [event] = scene.events()[before:]
+        told = scene.expected(write, answer)
+        found = {name: event[name] for name in told}
+        if write.details is None:
+            found["details"] = None
+        assert found == told
+
+
+async def test_what_cannot_be_told_is_not_done(scene: Scene) -> None:
+    scene.execute("CREATE TRIGGER mute BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'mute'); END")
+    before = scene.rows()
+    with capture_logs():
+        for write in WRITES:
+            answer = await scene.write(write, token=scene.tokens[write.by])
+            assert answer.status == 500, write.endpoint
+            assert scene.rows() == before, write.endpoint
+
+
+async def test_what_is_refused_leaves_no_event_and_changes_nothing(scene: Scene) -> None:
+    before = scene.rows()
+    for write in WRITES:
+        refusals: list[tuple[str | None, int]] = [(None, 401)]
+        if write.refused is not None:
+            refusals += [(scene.tokens[write.refused[0]], write.refused[1])]
+            refusals += [(scene.tokens[f"{write.by} reading"], 403)]
+        for token, status in refusals:
+            answer = await scene.write(write, token=token)
+            assert answer.status == status, (write.endpoint, token, answer.body)
+            assert scene.rows() == before, (write.endpoint, token)
+    for method, path, body, status in INVALID:
+        answer = await scene.send(method, path, body, token=ROOT_TOKEN)
+        assert answer.status == status, (method, path, answer.body)
+        assert scene.rows() == before, (method, path)
+
+
+async def test_what_is_so_already_leaves_no_event(scene: Scene) -> None:
+    before = scene.rows()
+    for method, path, body in UNCHANGED:
+        answer = await scene.send(method, path, body, token=ROOT_TOKEN)
+        assert answer.status < 300, (method, path, answer.body)
+        assert scene.rows() == before, (method, path)
+
+
+async def test_all_who_become_members_at_once_are_told_of(scene: Scene) -> None:
+    before = len(scene.events())
+    users = f"{scene.places['stranger']},{scene.places['active']}"
+    answer = await scene.send(
+        "POST", f"{API}/groups/team/members", {"user_id": users, "access_level": 30}, token=ROOT_TOKEN
+    )
+    assert answer.status == 201
+    told = [(event["action"], event["target"]) for event in scene.events()[before:]]
+    assert told == [("member.added", scene.fill(f"user:<{name}>")) for name in ("stranger", "active")]
+
+
+async def test_memberships_that_end_with_one_of_the_group_are_counted(scene: Scene) -> None:
+    before = len(scene.events())
+    answer = await scene.send("DELETE", f"{API}/groups/team/members/<leaver>", {}, token=ROOT_TOKEN)
+    assert answer.status == 204
+    [event] = scene.events()[before:]
+    assert event["details"] == {"level": 10, "expires_at": None, "memberships_below": 1}
