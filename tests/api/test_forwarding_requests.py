@@ -6,8 +6,8 @@ import pytest
 
 from shared.models import Project, RegistryAccess, Visibility
 from tests.api.raw_http import connected, exchange, head, upload_target
-from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry
-from tests.distributions import build_wheel
+from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry, sha256
+from tests.distributions import build_wheel, wheel_file_name
 from tests.waiting import eventually
 
 UPSTREAM = "https://upstream.test/root/simple"
@@ -15,6 +15,7 @@ NOT_FOUND = b'{"message":"404 Package Not Found"}'
 SETTINGS = "/api/v4/application/settings"
 ON, LOCKED = "pypi_package_requests_forwarding", "lock_pypi_package_requests_forwarding"
 WHEEL = build_wheel("pkg", "1.0")
+WHEEL_NAME = wheel_file_name("pkg", "1.0")
 
 
 @pytest.fixture
@@ -175,6 +176,19 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
         return registry.traces() == NOTHING
 
     await eventually(is_gone, what="the worker has removed all of it", timeout_seconds=20)
+    assert not await is_forwarded(registry, name="pkg")
+
+
+async def test_a_name_of_which_something_is_said_is_not_forwarded_whatever_it_has(registry: Registry) -> None:
+    await turn_on(registry)
+    assert (await registry.upload(WHEEL)).status == 201
+    (package,) = (await registry.get(f"/api/v4/projects/{registry.project_id}/packages")).json
+    await put(registry, f"{registry.pypi}/names/pkg/status", status="quarantined")
+    page = await registry.page("pkg")
+    assert (page["project-status"], page["files"]) == ({"status": "quarantined"}, [])
+    assert (await registry.get(f"{registry.pypi}/files/{sha256(WHEEL)}/{WHEEL_NAME}")).status == 404
+    deleted = await registry.ask("DELETE", f"/api/v4/projects/{registry.project_id}/packages/{package['id']}")
+    assert deleted.status == 204
     assert not await is_forwarded(registry, name="pkg")
 
 
