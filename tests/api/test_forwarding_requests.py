@@ -5,7 +5,6 @@ import json
 import pytest
 
 from shared.models import Project, RegistryAccess, Visibility
-from shared.names import NormalizedName
 from tests.api.raw_http import connected, exchange, head, upload_target
 from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry, sha256
 from tests.distributions import build_wheel, wheel_file_name
@@ -168,11 +167,9 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     assert await is_forwarded(registry, other, name="pkg")
 
     # Nothing of it is left but its name.
-    async with registry.backends.store.reading() as rows:
-        page = await rows.packages.page(registry.project_id, NormalizedName("pkg"))
-    assert page is not None
-    package = f"/api/v4/projects/{registry.project_id}/packages/{page.files[0].package_id}"
-    assert (await registry.ask("DELETE", package)).status == 204
+    packages = f"/api/v4/projects/{registry.project_id}/packages"
+    [package] = (await registry.get(packages)).json
+    assert (await registry.ask("DELETE", f"{packages}/{package['id']}")).status == 204
     assert not await is_forwarded(registry, name="pkg")
 
     async def is_gone() -> bool:
