@@ -329,8 +329,8 @@ class PackageWrites(PackageReads, Protocol):
     async def remove_package_if_empty(self, package_id: PackageId) -> bool:
         """Remove the package's row if it has no file rows; it is locked. False when it has, or is gone.
 
-        When no file of its name was ever accepted and no other package row has the name, the name's row goes with
-        it: a refused upload leaves nothing.
+        When no file of its name was ever accepted, no other package row has the name and nothing was said of it, the
+        name's row goes with it: a refused upload leaves nothing.
         """
         ...
 
