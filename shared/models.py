@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import NewType
 
 from shared.names import NormalizedName
+from shared.status_markers import StatusMarker
 
 NamespaceId = NewType("NamespaceId", int)
 ProjectId = NewType("ProjectId", int)
@@ -428,6 +429,8 @@ class Package:
         name: as the first uploader spelt it.
         version: as the first uploader spelt it.
         canonical_version: what makes it one with other spellings (PEP 440).
+        yanked_at: since when all its files are yanked, also those that come later; None when they are not.
+        yanked_reason: None when it is not yanked, or was without a reason.
     """
 
     id: PackageId
@@ -442,6 +445,8 @@ class Package:
     created_at: datetime
     updated_at: datetime
     last_downloaded_at: datetime | None
+    yanked_at: datetime | None
+    yanked_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +458,8 @@ class PackageFile:
         sha256: taken while it was uploaded. The other digests are None until the worker has computed them.
         attempt: which try at processing this is, from 1.
         leased_until: until when a worker holds it; None when none does.
+        yanked_at: since when it is yanked by itself; None when it is yanked at most with its package.
+        yanked_reason: None when it is not yanked by itself, or was without a reason.
     """
 
     id: PackageFileId
@@ -471,6 +478,8 @@ class PackageFile:
     attempt: int
     leased_until: datetime | None
     created_at: datetime
+    yanked_at: datetime | None
+    yanked_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,3 +541,16 @@ class IndexedFile:
     metadata_sha256: str | None
     yanked_reason: str | None
     uploaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedPage:
+    """What the simple page of a name shows.
+
+    Args:
+        marker: what is said of the name; an active name without a reason when nothing is.
+        files: none of a name that is quarantined.
+    """
+
+    marker: StatusMarker
+    files: tuple[IndexedFile, ...]

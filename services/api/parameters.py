@@ -5,8 +5,8 @@ Source: GitLab's API takes parameters in any of these places (Grape merges them;
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any, Never
+from collections.abc import Callable, Iterable
+from typing import Any, Never, TypeVar
 from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
@@ -14,11 +14,15 @@ from aiohttp import hdrs, web
 from services.api.body import admit_again, read_small
 from services.api.header_parameters import parse_parameters
 from services.api.problems import MalformedBody, UnsupportedMediaType
+from shared.errors import InvalidParameters
 
 _MAX_FIELDS = 1000
 _PART = re.compile(r"(?P<name>[^\[\]]+)\[(?P<key>[^\[\]]+)\]")
 
 Parameters = dict[str, Any]
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 async def read_parameters(request: web.Request) -> Parameters:
@@ -40,6 +44,19 @@ async def read_parameters(request: web.Request) -> Parameters:
 def query_parameters(request: web.Request) -> Parameters:
     """Return the parameters of the URL alone, as `read_parameters` does."""
     return _gathered(request.query.items())
+
+
+def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """Return what both read; what is wrong with either is told in one answer."""
+    try:
+        read = first()
+    except InvalidParameters as one:
+        try:
+            second()
+        except InvalidParameters as other:
+            raise InvalidParameters(*one.problems, *other.problems) from None
+        raise
+    return read, second()
 
 
 async def _body(request: web.Request) -> Parameters:

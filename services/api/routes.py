@@ -34,6 +34,7 @@ from services.api.handlers import (
     job_token_scope,
     job_tokens,
     members,
+    name_status,
     namespaces,
     package_changes,
     package_page,
@@ -46,6 +47,7 @@ from services.api.handlers import (
     upload,
     user,
     users,
+    yanks,
 )
 from services.api.package_guards import may_read_packages_of_project
 from services.api.package_write_guards import may_change_packages, may_look_at_packages
@@ -79,6 +81,7 @@ JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
+NAME_STATUS = f"{PYPI}/names/{{package_name}}/status"
 
 
 ENDPOINTS = (
@@ -96,6 +99,12 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{PACKAGE}/pipelines", may_read_packages_of_project, packages.pipelines),
     Endpoint(("GET",), f"{PACKAGE}/package_files", may_read_packages_of_project, packages.files),
     Endpoint(("DELETE",), PACKAGE_FILE, may_change_packages, package_changes.delete_file),
+    Endpoint(("PUT",), f"{PACKAGE}/yank", may_change_packages, yanks.yank_package),
+    Endpoint(("DELETE",), f"{PACKAGE}/yank", may_change_packages, yanks.unyank_package),
+    Endpoint(("PUT",), f"{PACKAGE_FILE}/yank", may_change_packages, yanks.yank_file),
+    Endpoint(("DELETE",), f"{PACKAGE_FILE}/yank", may_change_packages, yanks.unyank_file),
+    Endpoint(("GET",), NAME_STATUS, may_read_packages_of_project, name_status.show),
+    Endpoint(("PUT",), NAME_STATUS, may_change_packages, name_status.change),
     Endpoint(("GET",), f"{PACKAGE_FILE}/download", may_read_packages_of_project, download.file_by_id),
     Endpoint(("GET",), f"{GROUP}/packages", may_see_group, packages.group_index),
     Endpoint(("GET",), PROJECT, may_see_project, projects.show),

@@ -21,6 +21,7 @@ from shared.usecases.job_token_scope import (
 from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobTokens
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
+from shared.usecases.name_status import ChangeNameStatus, ShowNameStatus
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
 from shared.usecases.note_downloads import NoteDownloads
 from shared.usecases.package_admission import PackageAdmission
@@ -47,6 +48,7 @@ from shared.usecases.tenant_lists import ListGroups, ListProjects
 from shared.usecases.tenants import CreateGroup, CreateProject
 from shared.usecases.upload import UploadPackageFile
 from shared.usecases.users import BlockUser, CreateUser, ListUsers, ShowUser, UnblockUser
+from shared.usecases.yank import UnyankPackage, UnyankPackageFile, YankPackage, YankPackageFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ class UseCases:
     delete_package: DeletePackage
     delete_package_file: DeletePackageFile
     change_package_status: ChangePackageStatus
+    yank_package: YankPackage
+    unyank_package: UnyankPackage
+    yank_package_file: YankPackageFile
+    unyank_package_file: UnyankPackageFile
+    show_name_status: ShowNameStatus
+    change_name_status: ChangeNameStatus
     describe_package: DescribePackage
     create_group: CreateGroup
     create_project: CreateProject
@@ -142,6 +150,12 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         delete_package=DeletePackage(store, queue),
         delete_package_file=DeletePackageFile(store, queue),
         change_package_status=ChangePackageStatus(store),
+        yank_package=YankPackage(store),
+        unyank_package=UnyankPackage(store),
+        yank_package_file=YankPackageFile(store),
+        unyank_package_file=UnyankPackageFile(store),
+        show_name_status=ShowNameStatus(store),
+        change_name_status=ChangeNameStatus(store),
         describe_package=DescribePackage(store, ShowPackage(store)),
         create_group=CreateGroup(store),
         create_project=CreateProject(store),

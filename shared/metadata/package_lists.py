@@ -128,6 +128,10 @@ class SqlPackageLists:
         entries = tuple(ListedFile(file, tuple(built.get(file.id, ()))) for file in found.entries)
         return Page(entries, found.total, found.has_more)
 
+    async def listed_file(self, file: PackageFile) -> ListedFile:
+        built = await self._pipelines_of_files(file.package_id, [file])
+        return ListedFile(file, tuple(built.get(file.id, ())))
+
     async def pipelines(self, package_id: PackageId, *, cursor: Cursor | None, limit: int) -> Stretch[Pipeline]:
         rows = await self._transaction.rows(pipelines_statement(package_id, cursor, limit + 1))
         shown = list(rows[:limit])

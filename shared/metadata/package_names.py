@@ -1,20 +1,66 @@
-"""The names that a project has had, in SQL: what was published once is ours for ever."""
+"""The names that a project has had, in SQL, and what it says of them: what was published once is ours for ever."""
 
-from sqlalchemy import delete, exists, func, literal, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, literal, select, update
 
 from shared.metadata.package_tables import package_names, packages
 from shared.metadata.transaction import Transaction
-from shared.models import PackageId, ProjectId
+from shared.models import CounterScope, PackageId, ProjectId
 from shared.names import NormalizedName
+from shared.status_markers import NameStatus, StatusMarker
 
-_ACTIVE = "active"
+_ACTIVE = literal(NameStatus.ACTIVE, package_names.c.status.type)
+
+
+class SqlPackageNameReads:
+    """Implements PackageNameReads."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def marker(self, project_id: ProjectId, name: NormalizedName) -> StatusMarker | None:
+        return _marker(await self._transaction.row(_marker_statement(project_id, name)))
+
+
+class SqlPackageNameWrites(SqlPackageNameReads):
+    """Implements PackageNameWrites."""
+
+    async def hold(self, project_id: ProjectId, name: NormalizedName) -> StatusMarker | None:
+        # Shared, so that uploads of one name do not wait for each other; whoever changes the row waits for them.
+        return _marker(await self._transaction.row(_marker_statement(project_id, name).with_for_update(read=True)))
+
+    async def lock(self, project_id: ProjectId, name: NormalizedName) -> StatusMarker | None:
+        return _marker(await self._transaction.row(_marker_statement(project_id, name).with_for_update()))
+
+    async def mark(self, project_id: ProjectId, name: NormalizedName, *, marker: StatusMarker) -> bool:
+        marked = update(package_names).where(*_is_it(project_id, name))
+        values = {"status": marker.status, "status_reason": marker.reason}
+        if await self._transaction.change(marked.values(values)) == 0:
+            return False
+        self._transaction.touch(CounterScope.PROJECT, project_id)
+        return True
+
+
+def _marker_statement(project_id: ProjectId, name: NormalizedName) -> Select[Any]:
+    return select(package_names.c.status, package_names.c.status_reason.label("reason")).where(
+        *_is_it(project_id, name)
+    )
+
+
+def _is_it(project_id: ProjectId, name: NormalizedName) -> tuple[ColumnElement[bool], ...]:
+    return package_names.c.project_id == project_id, package_names.c.normalized_name == name
+
+
+def _marker(row: Row[Any] | None) -> StatusMarker | None:
+    return None if row is None else StatusMarker(status=row.status, reason=row.reason)
 
 
 async def note_name(transaction: Transaction, project_id: ProjectId, name: NormalizedName) -> None:
     """Add the row of a name that a package has, if there is none."""
     await transaction.change(
         transaction.insert(package_names)
-        .values(project_id=project_id, normalized_name=name, status=_ACTIVE)
+        .values(project_id=project_id, normalized_name=name, status=NameStatus.ACTIVE)
         .on_conflict_do_nothing()
     )
 
@@ -25,7 +71,7 @@ async def note_accepted_name(transaction: Transaction, package_id: PackageId) ->
     The row may be gone: on PostgreSQL `forget_unpublished_name` does not see a package that is being added meanwhile.
     """
     now = literal(transaction.now(), package_names.c.first_accepted_at.type)
-    package = select(packages.c.project_id, packages.c.normalized_name, literal(_ACTIVE), now)
+    package = select(packages.c.project_id, packages.c.normalized_name, _ACTIVE, now)
     await transaction.change(
         transaction.insert(package_names)
         .from_select(
@@ -39,13 +85,14 @@ async def note_accepted_name(transaction: Transaction, package_id: PackageId) ->
 
 
 async def forget_unpublished_name(transaction: Transaction, project_id: ProjectId, name: NormalizedName) -> None:
-    """Remove the row of a name of which no file was ever accepted and no package is left."""
+    """Remove the row of a name of which no file was ever accepted, no package is left, and nothing is said."""
     has_package = exists().where(packages.c.project_id == project_id, packages.c.normalized_name == name)
     await transaction.change(
         delete(package_names).where(
-            package_names.c.project_id == project_id,
-            package_names.c.normalized_name == name,
+            *_is_it(project_id, name),
             package_names.c.first_accepted_at.is_(None),
+            package_names.c.status == NameStatus.ACTIVE,
+            package_names.c.status_reason.is_(None),
             ~has_package,
         )
     )

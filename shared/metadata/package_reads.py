@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
-from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
 
-from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.pull_sources import is_of
 from shared.metadata.rows import columns_of
 from shared.metadata.transaction import Transaction
@@ -17,6 +17,7 @@ from shared.models import (
     BlobKey,
     IndexedFile,
     IndexedName,
+    IndexedPage,
     Package,
     PackageFile,
     PackageFileId,
@@ -25,6 +26,7 @@ from shared.models import (
 )
 from shared.names import NormalizedName
 from shared.ports.pull_sources import PullSource
+from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_marker
 
 PACKAGE_TYPE = "pypi"
 PACKAGE_COLUMNS = columns_of(packages, Package)
@@ -32,6 +34,11 @@ FILE_COLUMNS = columns_of(package_files, PackageFile)
 
 _IS_INSTALLABLE = packages.c.status.in_(sorted(INSTALLABLE))
 _IS_DEFAULT = package_files.c.status == PackageFileStatus.DEFAULT
+_IS_ITS_NAME = and_(
+    package_names.c.project_id == packages.c.project_id, package_names.c.normalized_name == packages.c.normalized_name
+)
+# A name whose row is not there, or not yet, has nothing said of it.
+_IS_OFFERED = or_(package_names.c.status.is_(None), package_names.c.status != NameStatus.QUARANTINED)
 
 
 def written_out(word: str) -> ColumnElement[str]:
@@ -67,11 +74,9 @@ class SqlPackageReads:
         rows = await self._transaction.rows(index_statement(source))
         return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
 
-    async def page(self, source: PullSource, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
+    async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
         rows = await self._transaction.rows(page_statement(source, name))
-        if not rows:
-            return None
-        return tuple(IndexedFile(**row._asdict()) for row in rows if row.file_id is not None)
+        return _indexed_page(rows) if rows else None
 
     async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
         row = await self._transaction.row(installable_file_statement(source, sha256, file_name))
@@ -116,7 +121,10 @@ def index_statement(source: PullSource) -> Select[Any]:
 
 
 def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
-    """Return one row per installable file, and one without a file for an installable package that has none."""
+    """Return one row per installable file, and one without a file for an installable package that has none to offer.
+
+    Each row ends with what its project says of the name.
+    """
     is_yanked = or_(package_files.c.yanked_at.is_not(None), packages.c.yanked_at.is_not(None))
     reason = func.coalesce(package_files.c.yanked_reason, packages.c.yanked_reason, "")
     return (
@@ -133,9 +141,12 @@ def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
             package_file_metadata.c.core_metadata_sha256.label("metadata_sha256"),
             case((is_yanked, reason)).label("yanked_reason"),
             package_files.c.created_at.label("uploaded_at"),
+            package_names.c.status.label("name_status"),
+            package_names.c.status_reason.label("name_reason"),
         )
         .select_from(packages)
-        .outerjoin(package_files, (package_files.c.package_id == packages.c.id) & _IS_DEFAULT)
+        .outerjoin(package_names, _IS_ITS_NAME)
+        .outerjoin(package_files, (package_files.c.package_id == packages.c.id) & _IS_DEFAULT & _IS_OFFERED)
         .outerjoin(package_file_metadata, package_file_metadata.c.file_id == package_files.c.id)
         .where(
             is_of(source, packages.c.project_id),
@@ -152,12 +163,14 @@ def installable_file_statement(source: PullSource, sha256: str, file_name: str) 
     return (
         select(*FILE_COLUMNS)
         .join(packages, packages.c.id == package_files.c.package_id)
+        .outerjoin(package_names, _IS_ITS_NAME)
         .where(
             is_of(source, package_files.c.project_id),
             package_files.c.sha256 == sha256,
             package_files.c.file_name == file_name,
             _IS_DEFAULT,
             _IS_INSTALLABLE,
+            _IS_OFFERED,
         )
         .order_by(package_files.c.package_id.desc(), package_files.c.id.desc())
         .limit(1)
@@ -198,6 +211,18 @@ def doomed_statement(doomed_before: datetime, limit: int) -> Select[Any]:
 
 def _files(rows: Sequence[Row[Any]]) -> tuple[PackageFile, ...]:
     return tuple(PackageFile(**row._asdict()) for row in rows)
+
+
+def _indexed_page(rows: Sequence[Row[Any]]) -> IndexedPage:
+    markers = set()
+    files = []
+    for row in rows:
+        told = row._asdict()
+        status, reason = told.pop("name_status"), told.pop("name_reason")
+        markers.add(UNMARKED if status is None else StatusMarker(status, reason))
+        if row.file_id is not None:
+            files.append(IndexedFile(**told))
+    return IndexedPage(marker=common_marker(markers), files=tuple(files))
 
 
 def _indexed_name(same_name: list[Row[Any]]) -> IndexedName:

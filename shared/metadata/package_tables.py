@@ -25,19 +25,17 @@ from shared.metadata.schema import (
 )
 from shared.metadata.types import Identifier
 from shared.models import PackageFileStatus, PackageStatus
+from shared.status_markers import NameStatus
 
-NAME_STATUSES = ("active", "archived", "deprecated", "quarantined")
 UPLOADER_KINDS = ("user", "deploy_token", "job")
 
 # A name of which a file was accepted is never removed: what was ours once is never looked for elsewhere.
-# Source of the status words: PEP 792.
 package_names = Table(
     "package_names",
     metadata,
     reference("project_id", "projects.id"),
     text_column("normalized_name"),
-    text_column("status"),
-    one_of("status", NAME_STATUSES),
+    *word_column("status", NameStatus),
     text_column("status_reason", nullable=True),
     time_column("first_accepted_at", nullable=True),
     PrimaryKeyConstraint("project_id", "normalized_name"),

@@ -15,6 +15,7 @@ from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
 from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.package_yanks import SqlPackageYanks
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -34,7 +35,7 @@ _IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
 _MOST_LOOKS = 20
 
 
-class SqlPackageWrites(SqlPackageChanges):
+class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
     """Implements PackageWrites."""
 
     async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:

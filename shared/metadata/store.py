@@ -20,6 +20,7 @@ from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
 from shared.metadata.namespaces import SqlNamespaceReads
 from shared.metadata.package_lists import SqlPackageLists
+from shared.metadata.package_names import SqlPackageNameReads, SqlPackageNameWrites
 from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
@@ -52,6 +53,7 @@ class SqlReading:
         self.package_lists = SqlPackageLists(transaction)
         self.forwarding = SqlForwardingReads(transaction)
         self.protection_rules = SqlProtectionRuleReads(transaction)
+        self.package_names = SqlPackageNameReads(transaction)
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
@@ -73,6 +75,7 @@ class SqlWriting:
         self.deploy_tokens = SqlDeployTokenReads(transaction)
         self.job_tokens = SqlJobTokenWrites(transaction)
         self.packages = SqlPackageWrites(transaction)
+        self.package_names = SqlPackageNameWrites(transaction)
         self.protection_rules = SqlProtectionRuleWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)

@@ -14,6 +14,7 @@ from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
 from shared.ports.package_lists import PackageLists
+from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
@@ -60,6 +61,11 @@ class Reading(Protocol):
     @property
     def packages(self) -> PackageReads:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def package_names(self) -> PackageNameReads:
+        """Return the calls about package names as a whole."""
         ...
 
     @property
@@ -133,6 +139,11 @@ class Writing(Protocol):
     @property
     def packages(self) -> PackageWrites:
         """Return the calls about packages and their files."""
+        ...
+
+    @property
+    def package_names(self) -> PackageNameWrites:
+        """Return the calls about package names as a whole."""
         ...
 
     @property

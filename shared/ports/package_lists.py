@@ -129,6 +129,10 @@ class PackageLists(Protocol):
         """Return a page of the package's files in this status."""
         ...
 
+    async def listed_file(self, file: PackageFile) -> ListedFile:
+        """Return the file as `files` would."""
+        ...
+
     async def pipelines(self, package_id: PackageId, *, cursor: Cursor | None, limit: int) -> Stretch[Pipeline]:
         """Return the pipelines that built the package, the latest one first.
 

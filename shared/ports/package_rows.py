@@ -17,8 +17,8 @@ from shared.models import (
     BlobKey,
     CoreMetadata,
     Digests,
-    IndexedFile,
     IndexedName,
+    IndexedPage,
     Package,
     PackageFile,
     PackageFileId,
@@ -92,17 +92,18 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def page(self, source: PullSource, name: NormalizedName) -> tuple[IndexedFile, ...] | None:
-        """Return the installable files of this name by ascending package id, then file id.
+    async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
+        """Return the installable files of this name by ascending package id, then file id, and what is said of it.
 
-        None when the name has no installable package; empty when it has one whose files are all gone.
+        A file is yanked when it or its package is; its own reason counts before that of its package. None when the
+        name has no installable package; without files when it has one whose files are all gone, or is quarantined.
         """
         ...
 
     async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
         """Return the `default` file of an installable package with exactly this name and digest, or None.
 
-        The one of the highest package id when several match.
+        None too when its package's name is quarantined. The one of the highest package id when several match.
         """
         ...
 
@@ -226,6 +227,44 @@ class PackageWrites(PackageReads, Protocol):
         """
         ...
 
+    async def yank_package(
+        self, package_id: PackageId, *, source: frozenset[PackageStatus], reason: str | None
+    ) -> Package | None:
+        """Mark the package as yanked, for this reason; it is locked. All its files are, also those that come later.
+
+        One that is yanked already keeps the time since when. Either way it counts as updated.
+
+        Returns:
+            The package as it is now, or None when its status was not in `source`.
+        """
+        ...
+
+    async def unyank_package(self, package_id: PackageId, *, source: frozenset[PackageStatus]) -> bool:
+        """Take the package's mark away; it is locked. Files that are yanked by themselves stay so.
+
+        Returns:
+            False when it was not yanked, or its status was not in `source`; then nothing changed.
+        """
+        ...
+
+    async def yank_file(self, file_id: PackageFileId, *, reason: str | None) -> PackageFile | None:
+        """Mark the file as yanked, for this reason: only in `default`; its package is locked, and counts as updated.
+
+        One that is yanked already keeps the time since when.
+
+        Returns:
+            The file as it is now, or None when its status is another.
+        """
+        ...
+
+    async def unyank_file(self, file_id: PackageFileId) -> bool:
+        """Take the file's own mark away: only in `default`; its package is locked, and counts as updated.
+
+        Returns:
+            False when it was not yanked by itself, or its status is another; then nothing changed.
+        """
+        ...
+
     async def doom_package(
         self, package_id: PackageId, *, source: frozenset[PackageStatus]
     ) -> tuple[PackageFileId, ...] | None:
@@ -284,8 +323,8 @@ class PackageWrites(PackageReads, Protocol):
     async def remove_package_if_empty(self, package_id: PackageId) -> bool:
         """Remove the package's row if it has no file rows; it is locked. False when it has, or is gone.
 
-        When no file of its name was ever accepted and no other package row has the name, the name's row goes with
-        it: a refused upload leaves nothing.
+        When no file of its name was ever accepted, no other package row has the name and nothing was said of it, the
+        name's row goes with it: a refused upload leaves nothing.
         """
         ...
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import NotFound
-from shared.models import IndexedFile, IndexedName
+from shared.models import IndexedName, IndexedPage
 from shared.names import NormalizedName
 from shared.ports.metadata_store import MetadataStore
 from shared.usecases.pull_sources import source_of_pages
@@ -44,14 +44,14 @@ class ListPackageFiles:
     store: MetadataStore
     now: Callable[[], datetime] = _now
 
-    async def __call__(self, visit: AnyVisit, name: NormalizedName) -> tuple[IndexedFile, ...]:
-        """Return the installable files of the name, oldest package first; empty when all its files are gone.
+    async def __call__(self, visit: AnyVisit, name: NormalizedName) -> IndexedPage:
+        """Return the installable files of the name, oldest package first; none when all are gone or not offered.
 
         Raises:
             NotFound: "Package": no installable package has this name.
         """
         async with self.store.reading() as rows:
-            files = await rows.packages.page(source_of_pages(visit, now=self.now()), name)
-        if files is None:
+            page = await rows.packages.page(source_of_pages(visit, now=self.now()), name)
+        if page is None:
             raise NotFound("Package")
-        return files
+        return page

@@ -85,8 +85,8 @@ class DeletePackageFile:
             file = await rows.packages.file(file_id)
             if file is None or file.package_id != package_id or file.status not in _DELETABLE_FILES:
                 raise NotFound
-            # Once it is published, a file never changes.
-            check_unmodified(file.created_at, unmodified_since)
+            # Once it is published, a file changes only by being yanked.
+            check_unmodified(file.yanked_at or file.created_at, unmodified_since)
             await rows.packages.doom_file(file_id, source=_DELETABLE_FILES)
             await rows.audit(
                 visitor_event(

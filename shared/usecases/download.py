@@ -9,6 +9,7 @@ from shared.errors import LarderError, NotFound, RecordNotFound
 from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, Project, Visibility
 from shared.ports.blob_store import BlobStore, LocalBlob
 from shared.ports.metadata_store import MetadataStore, Reading
+from shared.status_markers import offers_files
 from shared.usecases.package_lookup import find_package
 from shared.usecases.pull_sources import source_of_files
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
@@ -81,14 +82,17 @@ class OpenPackageFile:
 
         Raises:
             RecordNotFound: the project has no such package, or none that is shown.
-            NotFound: the package has no such file in `default`.
+            NotFound: the package has no such file in `default`, or its name is quarantined.
             BlobMissing: its row is there and its bytes are not.
 
         Source: lib/api/package_files.rb.
         """
         async with self.store.reading() as rows:
-            await find_package(rows, project.id, package_id)
+            package = await find_package(rows, project.id, package_id)
             file = await rows.packages.file(file_id)
+            marker = await rows.package_names.marker(project.id, package.normalized_name)
+        if marker is not None and not offers_files(marker):
+            raise NotFound
         if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
             raise NotFound
         is_public = project.visibility is Visibility.PUBLIC

@@ -12,6 +12,7 @@ from shared.access import may_destroy_packages
 from shared.errors import NotFound, PackageNotDetailed
 from shared.models import (
     AccessLevel,
+    Package,
     PackageFileStatus,
     PackageId,
     PackageStatus,
@@ -87,6 +88,14 @@ class PackageListing:
 
     page: Page[ListedPackage]
     destroyable: frozenset[ProjectId]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFileListing:
+    """A page of the files of a package."""
+
+    package: Package
+    page: Page[ListedFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ class ListFilesOfPackage:
 
     async def __call__(
         self, visit: Visit, package_id: PackageId, page: PageRequest, *, order: PackageFileOrder, is_descending: bool
-    ) -> Page[ListedFile]:
+    ) -> PackageFileListing:
         """Return a page of them, of a package in `error`, too.
 
         Raises:
@@ -208,11 +217,11 @@ class ListFilesOfPackage:
         """
         async with self.store.reading() as rows:
             package = await find_package(rows, visit.project.id, package_id)
-            found = await rows.package_lists.files(
+            files = await rows.package_lists.files(
                 package.id, page, status=PackageFileStatus.DEFAULT, order=order, is_descending=is_descending
             )
-            seen = await _seen(rows, visit, (pipeline for one in found.entries for pipeline in one.pipelines))
-        return replace(found, entries=tuple(map(seen.of_file, found.entries)))
+            seen = await _seen(rows, visit, (pipeline for one in files.entries for pipeline in one.pipelines))
+        return PackageFileListing(package, replace(files, entries=tuple(map(seen.of_file, files.entries))))
 
 
 _NOTHING = PackageListing(Page(entries=(), total=0, has_more=False), frozenset())

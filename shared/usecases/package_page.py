@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from shared.models import IndexedFile, Package, PackageId
 from shared.ports.metadata_store import MetadataStore
+from shared.status_markers import UNMARKED, StatusMarker
 from shared.usecases.package_lists import DETAILED, ShowPackage
 from shared.usecases.visits import Visit
 
@@ -26,12 +27,14 @@ class PackagePage:
     """A package with its files and its other versions.
 
     Args:
+        marker: what is said of its name.
         files: those that can be installed, the first one that came first.
         versions: the others of its name that have a page, newest first.
         about: of the first file whose core metadata is stored.
     """
 
     package: Package
+    marker: StatusMarker
     files: tuple[IndexedFile, ...]
     versions: tuple[Package, ...]
     about: About
@@ -52,14 +55,15 @@ class DescribePackage:
         detail = await self.show(visit, package_id)
         package, raw = detail.package.package, None
         async with self.store.reading() as rows:
-            lines = await rows.packages.page(visit.project.id, package.normalized_name) or ()
-            files = tuple(line for line in lines if line.package_id == package.id)
+            shown = await rows.packages.page(visit.project.id, package.normalized_name)
+            files = tuple(line for line in (shown.files if shown else ()) if line.package_id == package.id)
             telling = next((file for file in files if file.metadata_sha256 is not None), None)
             if telling is not None:
                 raw = await rows.packages.core_metadata(telling.file_id)
         others = [one.package for one in detail.versions if one.package.status in DETAILED]
         return PackagePage(
             package=package,
+            marker=shown.marker if shown else UNMARKED,
             files=files,
             versions=tuple(sorted(others, key=_precedence, reverse=True)),
             about=About() if raw is None else await asyncio.to_thread(_read_about, raw),

@@ -51,6 +51,7 @@ from shared.ports.blob_store import BlobReceipt, BlobStore, BlobWriter
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.usecases.name_status import hold_open_name, require_open_name
 from shared.usecases.protection import require_unprotected_push
 from shared.usecases.visits import Visit
 
@@ -128,7 +129,8 @@ class UploadPackageFile:
             PUBLISHED also when the very same bytes are there under this name already.
 
         Raises:
-            Forbidden: a protection rule keeps this uploader from the package; nothing remains.
+            Forbidden: a protection rule keeps this uploader from the package, or the status of its name keeps all of
+                them; nothing remains.
             ValidationFailed: a name, the version, a digest or the archive itself breaks a rule; nothing remains.
             FileNameTaken: the name holds other bytes; nothing remains.
             NotFound: "Package": it was deleted while it was being processed.
@@ -140,6 +142,7 @@ class UploadPackageFile:
         """
         async with self.store.reading() as rows:
             await require_unprotected_push(rows, visit, package_name=form.name)
+            await require_open_name(rows, visit, name=normalize_name(form.name))
         file_name = self._check_names(form)
         receipt = await blob.commit()
         try:
@@ -214,6 +217,8 @@ class UploadPackageFile:
                     creator_id=user.id if user else None,
                 )
             )
+            # Not earlier: the first package of a name brings the row that is held.
+            await hold_open_name(rows, visit, name=package.normalized_name)
             failed: list[PackageFileId] = []
             for other in await rows.packages.files_named(package.id, file_name):
                 if other.status is PackageFileStatus.ERROR:

@@ -1,118 +1,11 @@
-"""The requests that change who may do what, with what has to be told of each."""
+"""The requests that change users, their tokens, groups, projects and settings, with what has to be told of each."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from services.api.routes import API, GROUP, PROJECT, RULES, TOKENS
+from services.api.routes import API, GROUP, PROJECT, TOKENS
+from tests.api.audited_write import Write
 
 FORWARDING = "pypi_package_requests_forwarding"
 
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A request that changes access, and what has to be told of it.
-
-    Args:
-        endpoint: method and path, as the URL table has them.
-        names: what stands in the path: parameter -> place.
-        by: whose token it comes with.
-        target: with what the answer's body says in braces, or with a place in angle brackets.
-        project: likewise, what is told beside the target.
-        namespace: likewise.
-        details: None: they are not looked at.
-        refused: as whom else it is tried in vain, and what the status is then, beside a token of the same user that may
-            only read; None where everybody may. It is always tried without a token.
-    """
-
-    endpoint: tuple[str, str]
-    names: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)
-    by: str = "root"
-    status: int = 200
-    action: str = ""
-    target: str = ""
-    project: str = ""
-    namespace: str = ""
-    details: Mapping[str, Any] | None = None
-    refused: tuple[str, int] | None = ("stranger", 403)
-
-
-def _members(path: str, source: Mapping[str, str], *, project: str = "", namespace: str = "") -> list[Write]:
-    return [
-        Write(
-            ("POST", f"{path}/members"),
-            source,
-            body={"user_id": "<stranger>", "access_level": 30},
-            by="owner",
-            status=201,
-            action="member.added",
-            target="user:<stranger>",
-            details={"level": 30, "expires_at": None},
-            refused=("member", 403),
-            project=project,
-            namespace=namespace,
-        ),
-        Write(
-            ("PUT", f"{path}/members/{{user_id}}"),
-            {**source, "user_id": "member"},
-            body={"access_level": 20, "expires_at": "2100-01-01"},
-            by="owner",
-            action="member.changed",
-            target="user:<member>",
-            details={"level": 20, "expires_at": "2100-01-01T00:00:00+00:00"},
-            refused=("stranger", 404 if path == PROJECT else 403),
-            project=project,
-            namespace=namespace,
-        ),
-        Write(
-            ("DELETE", f"{path}/members/{{user_id}}"),
-            {**source, "user_id": "leaver"},
-            by="owner",
-            status=204,
-            action="member.removed",
-            target="user:<leaver>",
-            details={"level": 10, "expires_at": None},
-            refused=("member", 403),
-            project=project,
-            namespace=namespace,
-        ),
-    ]
-
-
-def _deploy_tokens(path: str, source: Mapping[str, str], *, project: str = "", namespace: str = "") -> list[Write]:
-    told = {"name": "ci", "username": "ci", "scopes": "read_package_registry", "expires_at": None}
-    (place,) = source.values()
-    return [
-        Write(
-            ("POST", f"{path}/deploy_tokens"),
-            source,
-            body={"name": "ci", "username": "ci", "scopes": ["read_package_registry"]},
-            by="owner",
-            status=201,
-            action="deploy_token.created",
-            target="deploy_token:{id}",
-            details=told,
-            refused=("member", 403),
-            project=project,
-            namespace=namespace,
-        ),
-        Write(
-            ("DELETE", f"{path}/deploy_tokens/{{token}}"),
-            {**source, "token": f"deploy token of {place}"},
-            by="owner",
-            status=204,
-            action="deploy_token.revoked",
-            target=f"deploy_token:<deploy token of {place}>",
-            details=told,
-            refused=("member", 403),
-            project=project,
-            namespace=namespace,
-        ),
-    ]
-
-
-WRITES = [
+ACCESS_CHANGES = [
     Write(
         ("POST", f"{API}/users"),
         body={"email": "new@localhost", "username": "new", "name": "New", "force_random_password": True},
@@ -247,57 +140,6 @@ WRITES = [
         project="<old project>",
         namespace="<team>",
         details={"full_path": "team/old-project"},
-        refused=("member", 403),
-    ),
-    *_members(PROJECT, {"project": "app"}, project="<app>"),
-    *_members(GROUP, {"group": "team"}, namespace="<team>"),
-    *_deploy_tokens(PROJECT, {"project": "app"}, project="<app>"),
-    *_deploy_tokens(GROUP, {"group": "team"}, namespace="<team>"),
-    Write(
-        ("POST", RULES),
-        {"project": "app"},
-        body={
-            "package_name_pattern": "new-*",
-            "package_type": "pypi",
-            "minimum_access_level_for_push": "owner",
-        },
-        by="owner",
-        status=201,
-        action="protection_rule.created",
-        target="protection_rule:{id}",
-        project="<app>",
-        details={
-            "package_name_pattern": "new-*",
-            "package_type": "pypi",
-            "minimum_access_level_for_push": "owner",
-            "minimum_access_level_for_delete": None,
-        },
-        refused=("member", 403),
-    ),
-    Write(
-        ("PATCH", f"{RULES}/{{package_protection_rule_id}}"),
-        {"project": "app", "package_protection_rule_id": "rule"},
-        body={"minimum_access_level_for_push": "admin"},
-        by="owner",
-        action="protection_rule.changed",
-        target="protection_rule:<rule>",
-        project="<app>",
-        details={
-            "package_name_pattern": "mine-*",
-            "package_type": "pypi",
-            "minimum_access_level_for_push": "admin",
-            "minimum_access_level_for_delete": None,
-        },
-        refused=("member", 403),
-    ),
-    Write(
-        ("DELETE", f"{RULES}/{{package_protection_rule_id}}"),
-        {"project": "app", "package_protection_rule_id": "old rule"},
-        by="owner",
-        status=204,
-        action="protection_rule.deleted",
-        target="protection_rule:<old rule>",
-        project="<app>",
         refused=("member", 403),
     ),
     Write(

@@ -4,20 +4,27 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from services.api.routes import API, ENDPOINTS, PROJECT, TOKENS
-from shared.models import AccessLevel, User, Visibility
+from shared.models import AccessLevel, Namespace, Project, User, UserId, Visibility
+from shared.ports.job_token_rows import NewPipeline
+from shared.ports.metadata_store import Writing
 from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
-from tests.api.access_changes import WRITES, Write
+from tests.api.access_changes import ACCESS_CHANGES
+from tests.api.access_grants import ACCESS_GRANTS
+from tests.api.audited_write import Write
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 
 _EXEMPT = f"{PROJECT}/packages"
 """What lies below is about packages, whose own tests look at what is told of them: all but the rules."""
 _RULES = f"{PROJECT}/packages/protection"
+
+WRITES = [*ACCESS_GRANTS, *ACCESS_CHANGES]
 
 INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("POST", f"{API}/users", {"email": "root@localhost", "username": "x", "name": "X", "reset_password": True}, 409),
@@ -39,6 +46,10 @@ INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("DELETE", f"{API}/projects/team%2Fapp/members/<stranger>", {}, 404),
     ("POST", f"{API}/groups/team/deploy_tokens", {"name": "x", "scopes": []}, 400),
     ("DELETE", f"{API}/groups/team/deploy_tokens/4711", {}, 404),
+    ("POST", f"{API}/projects/team%2Fapp/job_tokens", {"pipeline": {"id": 0}}, 400),
+    ("DELETE", f"{API}/projects/team%2Fapp/job_tokens/4711", {}, 404),
+    ("POST", f"{API}/projects/team%2Fapp/job_token_scope/allowlist", {"target_project_id": "<app>"}, 400),
+    ("DELETE", f"{API}/projects/team%2Fapp/job_token_scope/groups_allowlist/<other group>", {}, 400),
     ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
     ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
     ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
@@ -54,6 +65,7 @@ UNCHANGED: list[tuple[str, str, Mapping[str, Any]]] = [
         f"{API}/projects/team%2Fapp/packages/protection/rules/<rule>",
         {"minimum_access_level_for_push": "maintainer"},
     ),
+    ("PATCH", f"{API}/projects/team%2Fapp/job_token_scope", {"enabled": True}),
     ("PUT", f"{API}/application/settings", {"unknown": True}),
 ]
 """What changes nothing, because it is so already, and leaves no event."""
@@ -124,10 +136,12 @@ class Scene:
         database.close()
 
     def _filled(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: self.places[value[1:-1]] if isinstance(value, str) and value.startswith("<") else value
-            for name, value in body.items()
-        }
+        return {name: self._value(value) for name, value in body.items()}
+
+    def _value(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return self.places[value[1:-1]] if value.startswith("<") else self.fill(value)
 
 
 @pytest.fixture
@@ -137,56 +151,75 @@ async def scene(bare_registry: Registry) -> Scene:
     tokens = {"root": ROOT_TOKEN}
     for name in ("owner", "member", "leaver", "stranger", "active", "blocked", "revoker", "rotator"):
         users[name], tokens[name] = await registry.add_user(name)
-    app = await registry.add_project("app")
-    old_project = await registry.add_project("old-project")
-    team = app.namespace
+    assert (await registry.ask("POST", f"{API}/users/{users['blocked'].id}/block")).status == 201
+    projects = {name: await registry.add_project(name) for name in ("app", "old-project", "other", "allowed")}
+    app, team = projects["app"], projects["app"].namespace
     async with registry.backends.store.writing() as rows:
-        old = await rows.tenants.add_group(
-            parent=team, name="Old", path="old", description="", visibility=Visibility.PRIVATE
-        )
+        root = await rows.tenants.user_by_username("root")
+        assert root is not None
+        groups = {name: await _add_subgroup(rows, team, name) for name in ("old", "other-group", "allowed-group")}
         for name, level in (("owner", AccessLevel.OWNER), ("member", AccessLevel.GUEST), ("leaver", AccessLevel.GUEST)):
             await rows.tenants.add_namespace_member(team, users[name].id, level=level, expires_at=None)
         for name in ("member", "leaver"):
             await rows.tenants.add_project_member(app, users[name].id, level=AccessLevel.GUEST, expires_at=None)
-        terms = ProtectionTerms("mine-*", ProtectedPackageType.PYPI, ProtectionLevel.MAINTAINER, None)
-        rules = [
-            await rows.protection_rules.add(app.id, replace(terms, package_name_pattern=f"{name}-*"))
-            for name in ("mine", "old")
-        ]
-        deploy_tokens = {
-            name: await rows.tokens.add_deploy(
-                source,
-                digest=name,
-                name="ci",
-                username="ci",
-                scopes=("read_package_registry",),
-                expires_at=None,
-                creator_id=users["owner"].id,
-            )
-            for name, source in (("app", app), ("team", team))
-        }
-        root = await rows.tenants.user_by_username("root")
-    assert root is not None
+        granted = await _grant(rows, app, users["owner"].id)
+        await rows.job_tokens.allow_project(app, projects["allowed"].id, creator_id=root.id)
+        await rows.job_tokens.allow_group(app, groups["allowed-group"].id, creator_id=root.id)
     users["root"] = root
     for name, user in users.items():
         tokens[f"{name} reading"] = f"glpat-of-{name}-for-reading"
         await registry.add_token(user, tokens[f"{name} reading"], scopes=("read_api",))
     for purpose in ("revoke", "rotate"):
         await registry.add_token(users["owner"], f"glpat-of-owner-to-{purpose}")
-    assert (await registry.ask("POST", f"{API}/users/{users['blocked'].id}/block")).status == 201
-    places = {name: int(user.id) for name, user in users.items()}
-    places |= {"team": team.id, "app": app.id, "old project": old_project.id, "old group": old.id}
-    places |= {"rule": rules[0].id, "old rule": rules[1].id}
-    places |= {f"deploy token of {name}": token.id for name, token in deploy_tokens.items()}
     with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
         named = dict(database.execute("SELECT name, id FROM access_tokens").fetchall())
     database.close()
-    places |= {f"token of {name}": named[token] for name, token in tokens.items() if token in named}
-    places["token of root"] = named["root token of the configuration"]
-    places |= {
-        f"token of owner to {purpose}": named[f"glpat-of-owner-to-{purpose}"] for purpose in ("revoke", "rotate")
+    places = {
+        **{name: int(user.id) for name, user in users.items()},
+        **{f"token of {name}": named[token] for name, token in tokens.items() if token in named},
+        **{f"token of owner to {purpose}": named[f"glpat-of-owner-to-{purpose}"] for purpose in ("revoke", "rotate")},
+        "token of root": named["root token of the configuration"],
+        "app": app.id,
+        "old project": projects["old-project"].id,
+        "other project": projects["other"].id,
+        "allowed project": projects["allowed"].id,
+        "team": team.id,
+        "old group": groups["old"].id,
+        "other group": groups["other-group"].id,
+        "allowed group": groups["allowed-group"].id,
+        **granted,
     }
     return Scene(registry, places, tokens)
+
+
+async def _add_subgroup(rows: Writing, team: Namespace, path: str) -> Namespace:
+    return await rows.tenants.add_group(
+        parent=team, name=path, path=path, description="", visibility=Visibility.PRIVATE
+    )
+
+
+async def _grant(rows: Writing, app: Project, owner_id: UserId) -> dict[str, int]:
+    """Add what can be taken away again, and return what it is called and its id."""
+    found: dict[str, int] = {}
+    terms = ProtectionTerms("mine-*", ProtectedPackageType.PYPI, ProtectionLevel.MAINTAINER, None)
+    for name, pattern in (("rule", "mine-*"), ("old rule", "old-*")):
+        rule = await rows.protection_rules.add(app.id, replace(terms, package_name_pattern=pattern))
+        found[name] = rule.id
+    for name, source in (("app", app), ("team", app.namespace)):
+        deploy_token = await rows.tokens.add_deploy(
+            source,
+            digest=name,
+            name="ci",
+            username="ci",
+            scopes=("read_package_registry",),
+            expires_at=None,
+            creator_id=owner_id,
+        )
+        found[f"deploy token of {name}"] = deploy_token.id
+    pipeline = await rows.job_tokens.save_pipeline(app, NewPipeline(1), user_id=owner_id)
+    end = datetime.now(UTC) + timedelta(hours=1)
+    job = await rows.tokens.add_job(pipeline, digest="job", user_id=owner_id, expires_at=end, creator_id=owner_id)
+    return {**found, "job token": job.id}
 
 
 def test_every_endpoint_that_changes_access_is_tried_here() -> None:

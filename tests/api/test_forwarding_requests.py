@@ -5,10 +5,9 @@ import json
 import pytest
 
 from shared.models import Project, RegistryAccess, Visibility
-from shared.names import NormalizedName
 from tests.api.raw_http import connected, exchange, head, upload_target
-from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry
-from tests.distributions import build_wheel
+from tests.api.registry import NOTHING, ROOT_TOKEN, SIMPLE_JSON, Registry, sha256
+from tests.distributions import build_wheel, wheel_file_name
 from tests.waiting import eventually
 
 UPSTREAM = "https://upstream.test/root/simple"
@@ -16,6 +15,7 @@ NOT_FOUND = b'{"message":"404 Package Not Found"}'
 SETTINGS = "/api/v4/application/settings"
 ON, LOCKED = "pypi_package_requests_forwarding", "lock_pypi_package_requests_forwarding"
 WHEEL = build_wheel("pkg", "1.0")
+WHEEL_NAME = wheel_file_name("pkg", "1.0")
 
 
 @pytest.fixture
@@ -167,17 +167,28 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     assert await is_forwarded(registry, other, name="pkg")
 
     # Nothing of it is left but its name.
-    async with registry.backends.store.reading() as rows:
-        files = await rows.packages.page(registry.project_id, NormalizedName("pkg"))
-    assert files
-    package = f"/api/v4/projects/{registry.project_id}/packages/{files[0].package_id}"
-    assert (await registry.ask("DELETE", package)).status == 204
+    packages = f"/api/v4/projects/{registry.project_id}/packages"
+    [package] = (await registry.get(packages)).json
+    assert (await registry.ask("DELETE", f"{packages}/{package['id']}")).status == 204
     assert not await is_forwarded(registry, name="pkg")
 
     async def is_gone() -> bool:
         return registry.traces() == NOTHING
 
     await eventually(is_gone, what="the worker has removed all of it", timeout_seconds=20)
+    assert not await is_forwarded(registry, name="pkg")
+
+
+async def test_a_name_of_which_something_is_said_is_not_forwarded_whatever_it_has(registry: Registry) -> None:
+    await turn_on(registry)
+    assert (await registry.upload(WHEEL)).status == 201
+    (package,) = (await registry.get(f"/api/v4/projects/{registry.project_id}/packages")).json
+    await put(registry, f"{registry.pypi}/names/pkg/status", status="quarantined")
+    page = await registry.page("pkg")
+    assert (page["project-status"], page["files"]) == ({"status": "quarantined"}, [])
+    assert (await registry.get(f"{registry.pypi}/files/{sha256(WHEEL)}/{WHEEL_NAME}")).status == 404
+    deleted = await registry.ask("DELETE", f"/api/v4/projects/{registry.project_id}/packages/{package['id']}")
+    assert deleted.status == 204
     assert not await is_forwarded(registry, name="pkg")
 
 

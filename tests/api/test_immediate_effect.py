@@ -1,197 +1,33 @@
 """What takes access away holds from the very next request on, in every API process: here, two on one database."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
 
+import aiohttp
 import pytest
 
-from shared.models import AccessLevel, Namespace, Project, RegistryAccess, User, Visibility
+from shared.models import AccessLevel, Visibility
 from shared.settings import Settings
-from tests.api.registry import ROOT_TOKEN, Answer, Registry, running_registry, running_worker, sha256
+from tests.api.lost_access import (
+    CASES,
+    EXPIRED,
+    FORBIDDEN,
+    GONE,
+    LET_IN,
+    READS,
+    UNAUTHORIZED,
+    Case,
+    arrange,
+    rotate,
+    what_is_told,
+)
+from tests.api.registry import SIMPLE_JSON, Registry, running_registry, running_worker
 from tests.backends import PostgresqlServer, postgresql_database, postgresql_server
-from tests.distributions import build_wheel
-from tests.waiting import eventually
 
 __all__ = ["postgresql_database", "postgresql_server"]
 
-WHEEL = build_wheel("pkg", "1.0")
-LET_IN = (200, None)
-UNAUTHORIZED = (401, b'{"message":"401 Unauthorized"}')
-FORBIDDEN = (403, b'{"message":"403 Forbidden"}')
-GONE = (404, b'{"message":"404 Not Found"}')
-BLOCKED = (403, b'{"message":"403 Forbidden - Your account has been blocked."}')
-_INVALID = '{{"error":"invalid_token","error_description":"Token {}."}}'
-REVOKED = (401, _INVALID.format("was revoked. You have to re-authorize from the user").encode())
-EXPIRED = (401, _INVALID.format("is expired. You can either do re-authorization or token refresh").encode())
-READS = ("simple/", "simple/pkg/", f"files/{sha256(WHEEL)}/pkg-1.0-py3-none-any.whl")
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Two API processes, and somebody who comes to a project in a group in a group.
-
-    Args:
-        here: where the change is made.
-        there: the other one.
-    """
-
-    here: Registry
-    there: Registry
-    top: Namespace
-    team: Namespace
-    project: Project
-    user: User
-    token: str
-
-    async def change(self, method: str, path: str, *, token: str = ROOT_TOKEN) -> Answer:
-        answer = await self.here.ask(method, f"/api/v4{path}", token=token)
-        assert answer.status < 300, answer.body
-        return answer
-
-    async def token_id(self) -> int:
-        answer = await self.here.get("/api/v4/personal_access_tokens/self", token=self.token)
-        return int(answer.json["id"])
-
-    async def pass_the_end(self, of: Callable[[datetime], Awaitable[None]]) -> None:
-        """End something in a moment, and return when that is over."""
-        end = datetime.now(UTC) + timedelta(seconds=0.2)
-        await of(end)
-
-        async def is_over() -> bool:
-            return datetime.now(UTC) >= end
-
-        await eventually(is_over, what="the instant has come", timeout_seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Something that takes access away.
-
-    Args:
-        takes_away: by way of one of the processes.
-        answer: of every read afterwards.
-        of: what the somebody is a member of.
-        is_anonymous: they bring no token.
-        gives_back: undoes it for the whole instance.
-    """
-
-    takes_away: Callable[[Scene], Awaitable[object]]
-    answer: tuple[int, bytes | None]
-    of: str = "project"
-    level: AccessLevel = AccessLevel.DEVELOPER
-    visibility: Visibility = Visibility.PRIVATE
-    registry_access: RegistryAccess = RegistryAccess.ENABLED
-    is_anonymous: bool = False
-    gives_back: Callable[[Scene], Awaitable[object]] | None = None
-
-
-async def _revoke_by_administrator(scene: Scene) -> None:
-    await scene.change("DELETE", f"/personal_access_tokens/{await scene.token_id()}")
-
-
-async def _rotate(scene: Scene) -> None:
-    await scene.change("POST", "/personal_access_tokens/self/rotate", token=scene.token)
-
-
-async def _block_and_unblock_and_block(scene: Scene) -> None:
-    for word in ("block", "unblock", "block"):
-        await scene.change("POST", f"/users/{scene.user.id}/{word}")
-        state = BLOCKED if word == "block" else LET_IN
-        assert await what_is_told(scene.there, scene, scene.token) == dict.fromkeys(READS, state)
-
-
-async def _end_membership(scene: Scene) -> None:
-    async def set_end(end: datetime) -> None:
-        async with scene.here.backends.store.writing() as rows:
-            await rows.tenants.add_project_member(
-                scene.project, scene.user.id, level=AccessLevel.DEVELOPER, expires_at=end
-            )
-
-    await scene.pass_the_end(set_end)
-
-
-async def _end_group_membership(scene: Scene) -> None:
-    async def set_end(end: datetime) -> None:
-        async with scene.here.backends.store.writing() as rows:
-            await rows.tenants.add_namespace_member(
-                scene.top, scene.user.id, level=AccessLevel.DEVELOPER, expires_at=end
-            )
-
-    await scene.pass_the_end(set_end)
-
-
-def change_project(query: str) -> Callable[[Scene], Awaitable[object]]:
-    return lambda scene: scene.change("PUT", f"/projects/{scene.project.id}?{query}")
-
-
-def change_settings(query: str) -> Callable[[Scene], Awaitable[object]]:
-    return lambda scene: scene.change("PUT", f"/application/settings?{query}")
-
-
-CASES = {
-    "a token is revoked": Case(_revoke_by_administrator, REVOKED),
-    "a token is revoked by its user": Case(
-        lambda scene: scene.change("DELETE", "/personal_access_tokens/self", token=scene.token), REVOKED
-    ),
-    "a token is rotated": Case(_rotate, REVOKED),
-    "a user is blocked": Case(_block_and_unblock_and_block, BLOCKED),
-    "a member of the project is removed": Case(
-        lambda scene: scene.change("DELETE", f"/projects/{scene.project.id}/members/{scene.user.id}"), GONE
-    ),
-    "a member of the group is removed": Case(
-        lambda scene: scene.change("DELETE", f"/groups/{scene.team.id}/members/{scene.user.id}"), GONE, of="team"
-    ),
-    "a member of the group above is removed": Case(
-        lambda scene: scene.change("DELETE", f"/groups/{scene.top.id}/members/{scene.user.id}"), GONE, of="top"
-    ),
-    "a member leaves": Case(
-        lambda scene: scene.change(
-            "DELETE", f"/projects/{scene.project.id}/members/{scene.user.id}", token=scene.token
-        ),
-        GONE,
-    ),
-    "a membership of the project comes to its end": Case(_end_membership, GONE),
-    "a membership of the group above comes to its end": Case(_end_group_membership, GONE, of="top"),
-    "a project becomes private, for strangers": Case(
-        change_project("visibility=private"), GONE, of="", visibility=Visibility.PUBLIC
-    ),
-    "a project becomes private, for nobody in particular": Case(
-        change_project("visibility=private"), UNAUTHORIZED, of="", visibility=Visibility.PUBLIC, is_anonymous=True
-    ),
-    "a project becomes internal, for nobody in particular": Case(
-        change_project("visibility=internal"), UNAUTHORIZED, of="", visibility=Visibility.PUBLIC, is_anonymous=True
-    ),
-    "a registry is switched off, for members": Case(
-        change_project("package_registry_access_level=disabled"), FORBIDDEN
-    ),
-    "a registry is switched off, for nobody in particular": Case(
-        change_project("packages_enabled=false"), FORBIDDEN, of="", visibility=Visibility.PUBLIC, is_anonymous=True
-    ),
-    "a registry is no longer open to all": Case(
-        change_project("package_registry_access_level=private"),
-        UNAUTHORIZED,
-        of="",
-        registry_access=RegistryAccess.PUBLIC,
-        is_anonymous=True,
-    ),
-    "no registry is open to all any more": Case(
-        change_settings("package_registry_allow_anyone_to_pull_option=false"),
-        UNAUTHORIZED,
-        of="",
-        registry_access=RegistryAccess.PUBLIC,
-        is_anonymous=True,
-        gives_back=change_settings("package_registry_allow_anyone_to_pull_option=true"),
-    ),
-    "guests may no longer pull": Case(
-        change_settings("allow_guest_plus_roles_to_pull_packages=false"),
-        FORBIDDEN,
-        level=AccessLevel.GUEST,
-        gives_back=change_settings("allow_guest_plus_roles_to_pull_packages=true"),
-    ),
-    "a project is deleted": Case(lambda scene: scene.change("DELETE", f"/projects/{scene.project.id}"), GONE),
-    "a group is deleted": Case(lambda scene: scene.change("DELETE", f"/groups/{scene.top.id}"), GONE),
-}
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -210,40 +46,6 @@ async def processes(on_engine: Settings) -> AsyncIterator[tuple[Registry, Regist
     """Give two applications, each with backends of its own, and a worker."""
     async with running_registry(on_engine) as here, running_registry(on_engine) as there, running_worker(on_engine):
         yield here, there
-
-
-async def what_is_told(process: Registry, scene: Scene, token: str | None) -> dict[str, tuple[int, bytes | None]]:
-    """Return the status of each read, and the body where it was refused."""
-    answers = {path: await process.get(f"{process.pypi_of(scene.project.id)}/{path}", token=token) for path in READS}
-    return {path: (answer.status, None if answer.status == 200 else answer.body) for path, answer in answers.items()}
-
-
-async def arrange(here: Registry, there: Registry, case: Case, number: int) -> Scene:
-    user, token = await here.add_user(f"somebody-{number}")
-    async with here.backends.store.writing() as rows:
-        top = await rows.tenants.add_group(
-            parent=None, name="Top", path=f"top-{number}", description="", visibility=case.visibility
-        )
-        team = await rows.tenants.add_group(
-            parent=top, name="Team", path="team", description="", visibility=case.visibility
-        )
-        project = await rows.tenants.add_project(
-            namespace=team,
-            name="App",
-            path="app",
-            description="",
-            visibility=case.visibility,
-            registry_access=case.registry_access,
-            creator_id=None,
-        )
-        match case.of:
-            case "project":
-                await rows.tenants.add_project_member(project, user.id, level=case.level, expires_at=None)
-            case "team" | "top":
-                group = top if case.of == "top" else team
-                await rows.tenants.add_namespace_member(group, user.id, level=case.level, expires_at=None)
-    assert (await here.upload(WHEEL, to=project.id)).status == 201
-    return Scene(here, there, top, team, project, user, token)
 
 
 async def test_what_takes_access_away_holds_from_the_next_request_on_in_every_process(
@@ -301,22 +103,48 @@ async def test_a_token_is_refused_from_the_instant_on_at_which_it_expires(
         assert await what_is_told(process, scene, secret) == dict.fromkeys(READS, EXPIRED)
 
 
-async def test_a_deploy_token_is_known_to_nobody_from_the_next_request_on(
+@pytest.mark.parametrize(
+    "query", ["visibility=private", "package_registry_access_level=disabled"], ids=["private", "registry-off"]
+)
+async def test_a_group_shows_nothing_of_a_project_from_the_next_request_on(
+    processes: tuple[Registry, Registry], query: str
+) -> None:
+    here, there = processes
+    scene = await arrange(here, there, Case(rotate, GONE, of="", visibility=Visibility.PUBLIC, in_group=True), 0)
+    for process in (here, there):
+        assert await what_is_told(process, scene, None) == dict.fromkeys(READS, LET_IN)
+    await scene.change("PUT", f"/projects/{scene.project.id}?{query}")
+    for process in (there, here):
+        index = await process.get(f"{scene.root(process)}/simple/", token=None, Accept=SIMPLE_JSON)
+        assert index.json["projects"] == []
+        assert await what_is_told(process, scene, None) == {
+            "simple/": LET_IN,
+            "simple/pkg/": (404, b'{"message":"404 Package Not Found"}'),
+            READS[2]: (404, b'{"message":"404 Not found"}'),
+        }
+
+
+async def test_a_token_of_no_user_is_known_to_nobody_from_the_next_request_on(
     processes: tuple[Registry, Registry],
 ) -> None:
     here, there = processes
     scene = await arrange(here, there, CASES["a member leaves"], 0)
-    for source in (f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"):
-        made = await scene.change("POST", f"{source}/deploy_tokens?name=ci&scopes=read_package_registry")
-        for is_revoked in (False, True):
-            if is_revoked:
-                await scene.change("DELETE", f"{source}/deploy_tokens/{made.json['id']}")
+    project, group = f"/projects/{scene.project.id}", f"/groups/{scene.top.id}"
+    for tokens, wanted in (
+        (f"{project}/deploy_tokens", {"name": "ci", "scopes": ["read_package_registry"]}),
+        (f"{group}/deploy_tokens", {"name": "ci", "scopes": ["read_package_registry"]}),
+        (f"{project}/job_tokens", {"pipeline": {"id": 1}}),
+    ):
+        made = await scene.change("POST", tokens, wanted)
+        basic = aiohttp.encode_basic_auth("gitlab-ci-token", made.json["token"])
+        for is_ended in (False, True):
+            if is_ended:
+                await scene.change("DELETE", f"{tokens}/{made.json['id']}")
             for process in (there, here):
                 for path in READS:
-                    url = f"{process.pypi_of(scene.project.id)}/{path}"
-                    answer = await process.get(url, token=None, Deploy_Token=made.json["token"])
+                    answer = await process.get(f"{scene.root(process)}/{path}", token=None, Authorization=basic)
                     told = (answer.status, None if answer.status == 200 else answer.body)
-                    assert told == (UNAUTHORIZED if is_revoked else LET_IN)
+                    assert told == (UNAUTHORIZED if is_ended else LET_IN), (tokens, path)
 
 
 async def test_a_private_group_is_gone_for_strangers_from_the_next_request_on(

@@ -13,6 +13,7 @@ from shared.models import AccessLevel, Project
 from tests.api.jobs import basic, begin
 from tests.api.registry import Answer, Registry
 from tests.distributions import build_sdist, build_wheel, sdist_file_name
+from tests.waiting import eventually
 
 WHEEL, SDIST = build_wheel("pkg", "1.0"), build_sdist("pkg", "1.0")
 WHEEL_NAME, SDIST_NAME = "pkg-1.0-py3-none-any.whl", sdist_file_name("pkg", "1.0")
@@ -96,6 +97,33 @@ async def test_what_users_upload_and_what_is_refused_is_linked_to_nothing(regist
         assert json.loads(refused.body)["message"].startswith("400 Bad request - Validation failed: ")
     assert rows_of(registry, LINKS) == []
     assert len(rows_of(registry, "SELECT id FROM package_files")) == 1
+
+
+async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_left(registry: Registry) -> None:
+    project = await registry.add_project("app")
+    jobs = {}
+    for level in (AccessLevel.DEVELOPER, AccessLevel.MAINTAINER):
+        user, _ = await registry.add_user(level.name.lower())
+        await registry.add_member(project, user, level)
+        jobs[level] = await begin(registry, project, user)
+    for content, name in ((WHEEL, WHEEL_NAME), (SDIST, SDIST_NAME)):
+        assert (await upload(registry, project, jobs[AccessLevel.DEVELOPER], content, name)).status == 201
+    ((package_id, wheel_id),) = rows_of(registry, "SELECT package_id, min(id) FROM package_files")
+    package = f"/api/v4/projects/{project.id}/packages/{package_id}"
+    wheel = f"{package}/package_files/{wheel_id}"
+
+    async def delete(url: str, level: AccessLevel) -> int:
+        return (await registry.ask("DELETE", url, token=None, JOB_TOKEN=jobs[level])).status
+
+    async def is_linked_only(*expected: tuple[str, str | None, int, int]) -> bool:
+        return rows_of(registry, LINKS) == [*expected]
+
+    assert await delete(wheel, AccessLevel.DEVELOPER) == await delete(package, AccessLevel.DEVELOPER) == 403
+    assert await delete(wheel, AccessLevel.MAINTAINER) == 204
+    left = (("pkg 1.0", None, project.id, 7), ("pkg 1.0", SDIST_NAME, project.id, 7))
+    await eventually(lambda: is_linked_only(*left), what="the wheel has gone", timeout_seconds=20)
+    assert await delete(package, AccessLevel.MAINTAINER) == 204
+    await eventually(is_linked_only, what="the package has gone", timeout_seconds=20)
 
 
 async def test_python_gitlab_signs_in_as_a_job_and_sees_what_it_built(registry: Registry) -> None:

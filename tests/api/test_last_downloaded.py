@@ -56,7 +56,10 @@ async def test_what_is_sent_is_noted_and_what_is_not_sent_is_not(bare_registry: 
     assert (await registry.get(urls_of(registry, fetched)[0])).status == 200
     assert (await registry.get(urls_of(registry, by_number)[1])).status == 200
     assert (await registry.get(urls_of(registry, in_part)[0], Range="bytes=0-3")).status == 206
-    for file in (fetched, by_number, in_part):
+    from_group = await publish(registry, (await registry.add_project("app")).id, content=b"another")
+    group = "/api/v4/groups/team/-/packages/pypi"
+    assert (await registry.get(f"{group}/files/{from_group.sha256}/{from_group.file_name}")).status == 200
+    for file in (fetched, by_number, in_part, from_group):
         assert began_at <= await wait_until_noted(registry, file) <= datetime.now(UTC)
     assert await noted_at(registry, looked_at) is None
     answer = await registry.ask("PUT", f"/api/v4/projects/1/packages/{fetched.package_id}?status=default")

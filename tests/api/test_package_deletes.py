@@ -45,7 +45,8 @@ async def delete(registry: Registry, url: str, *, token: str = ROOT_TOKEN, **hea
 
 async def published(registry: Registry, name: str = "pkg") -> list[IndexedFile]:
     async with registry.backends.store.reading() as rows:
-        return list(await rows.packages.page(registry.project_id, normalize_name(name)) or ())
+        page = await rows.packages.page(registry.project_id, normalize_name(name))
+    return list(page.files if page else ())
 
 
 async def wait_until(registry: Registry, traces: dict[str, int]) -> None:

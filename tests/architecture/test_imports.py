@@ -10,7 +10,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_WORDS = {"shared.models", "shared.names", "shared.errors", "shared.pages", "shared.protection"}
+_WORDS = {
+    "shared.models",
+    "shared.names",
+    "shared.errors",
+    "shared.pages",
+    "shared.protection",
+    "shared.status_markers",
+    "shared.yanks",
+}
 _CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "shared.forwarding", "packaging"}
 _LOGGING = {"shared.log", "structlog"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
@@ -22,6 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.names": _CORE,
     "shared.errors": _CORE,
     "shared.pages": _CORE,
+    "shared.status_markers": _CORE,
+    "shared.yanks": _CORE,
     "shared.protection": _CORE,
     "shared.access": _CORE,
     "shared.attestations": _CORE,

@@ -104,6 +104,8 @@ def _(index: Index) -> None:
     in_html = {anchor.text: anchor.attributes.get("data-yanked") for anchor in _anchors(index)}
     for name, value in in_json.items():
         assert in_html[name] == {True: "", False: None}.get(value, value)
+    if not any(in_json.values()):
+        raise AbsentError("no file is yanked")
 
 
 @CLAUSES.must("PEP 629", "each HTML page says the version of the API, once, as major.minor")
@@ -246,11 +248,37 @@ def _(index: Index) -> None:
 
 @CLAUSES.must("PEP 792", "a status is one of the four, beside an optional reason")
 def _(index: Index) -> None:
-    status = index.page(JSON).json.get("project-status")
-    if status is None:
-        raise AbsentError("no status is told")
+    status = _status(index)
     assert status["status"] in _STATUSES
     assert isinstance(status.get("reason", ""), str)
+    assert Version(index.page(JSON).json["meta"]["api-version"]) >= Version("1.4")
+
+
+@CLAUSES.may("PEP 792", "HTML tells the same status and reason as JSON, once each")
+def _(index: Index) -> None:
+    status = _status(index)
+    metas = [(meta.get("name"), meta.get("content")) for meta in index.page().page.metas]
+    told = {name: content for name, content in metas if (name or "").startswith("pypi:project-status")}
+    if not told:
+        raise AbsentError("no status is told in HTML")
+    assert len(told) == sum((name or "").startswith("pypi:project-status") for name, _ in metas)
+    assert told.get("pypi:project-status") == status["status"]
+    assert told.get("pypi:project-status-reason") == status.get("reason")
+
+
+@CLAUSES.must("PEP 792", "a quarantined project is there and offers no file, and every other one does")
+def _(index: Index) -> None:
+    is_quarantined = index.page(JSON).json.get("project-status", {}).get("status") == "quarantined"
+    assert (index.page(JSON).status, index.page().status) == (200, 200)
+    assert bool(index.page(JSON).json["files"]) is not is_quarantined
+    assert bool(index.page().files) is not is_quarantined
+
+
+def _status(index: Index) -> dict[str, Any]:
+    status: dict[str, Any] | None = index.page(JSON).json.get("project-status")
+    if status is None:
+        raise AbsentError("no status is told")
+    return status
 
 
 def _absolute(index: Index, url: str) -> str:

@@ -15,9 +15,6 @@ from typing import Any
 
 import pytest
 
-from shared.metadata.store import open_metadata_store
-from shared.models import PackageStatus, ProjectId
-from shared.names import NormalizedName
 from tests.distributions import build_wheel, core_metadata, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
@@ -95,14 +92,7 @@ def larder(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Give a registry that forwards, has `ours`, and once had `gone`."""
     settings = {"FORWARD_URL": f"{upstream.url}/simple/", "API_PROCESSES": "1"}
     with running_larder(tmp_path_factory.mktemp("forwarding") / "var", settings) as process:
-        request = urllib.request.Request(
-            f"{process.url}/api/v4/application/settings",
-            data=json.dumps({"pypi_package_requests_forwarding": True}).encode(),
-            headers={"PRIVATE-TOKEN": process.token, "Content-Type": "application/json"},
-            method="PUT",
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            assert response.status == 200
+        call(process, "PUT", "/application/settings", {"pypi_package_requests_forwarding": True})
         asyncio.run(_publish_and_delete(process))
         yield process
 
@@ -112,14 +102,20 @@ async def _publish_and_delete(larder: LarderProcess) -> None:
         for name, wheel in (("ours", OURS), ("gone", GONE)):
             answer = await client.upload(wheel, file_name=wheel_file_name(name, "1.0"), name=name, version="1.0")
             assert answer.status == 201
-    project_id, name = ProjectId(larder.project_id), NormalizedName("gone")
-    async with open_metadata_store(f"sqlite:///{larder.data_dir}/larder.sqlite3") as store:
-        async with store.reading() as reader:
-            files = await reader.packages.page(project_id, name)
-        assert files
-        async with store.writing() as rows:
-            await rows.packages.lock(files[0].package_id)
-            assert await rows.packages.doom_package(files[0].package_id, source=frozenset(PackageStatus))
+    packages = f"/projects/{larder.project_id}/packages"
+    [package] = call(larder, "GET", f"{packages}?package_name=gone")
+    call(larder, "DELETE", f"{packages}/{package['id']}")
+
+
+def call(larder: LarderProcess, method: str, path: str, body: Any = None) -> Any:
+    request = urllib.request.Request(
+        f"{larder.url}/api/v4{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.loads(response.read() or b"null")
 
 
 def install(larder: LarderProcess, tool: str, target: Path, name: str) -> subprocess.CompletedProcess[str]:

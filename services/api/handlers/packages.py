@@ -3,8 +3,7 @@
 Source: lib/api/project_packages.rb, group_packages.rb and package_files.rb.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -14,7 +13,7 @@ from services.api.keys import GROUP_VISIT, USE_CASES, VISIT
 from services.api.keyset import keyset_headers, require_newest_first
 from services.api.origin import external_url
 from services.api.pagination import read_page_request
-from services.api.parameters import query_parameters
+from services.api.parameters import both, query_parameters
 from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.presenters.page_response import page_response
@@ -36,19 +35,16 @@ from services.api.schemas.packages import (
     dump_pipeline,
     dump_version,
 )
-from shared.errors import InvalidParameters
 from shared.models import PackageId
 from shared.pages import PageRequest
 from shared.usecases.package_lists import PackageListing, PackageQuery
-
-A = TypeVar("A")
-B = TypeVar("B")
+from shared.yanks import yank_of_file
 
 
 @described(takes=PackageQuerySchema, gives=PackageSchema, is_paged=True)
 async def index(request: web.Request) -> web.StreamResponse:
     """List the packages of a project."""
-    wanted, query = _both(lambda: read_page_request(request), lambda: read_package_query(query_parameters(request)))
+    wanted, query = both(lambda: read_page_request(request), lambda: read_package_query(query_parameters(request)))
     listing = await request.app[USE_CASES].list_packages.of_project(request[VISIT], query, wanted)
     return _page(request, query, wanted, listing, known={"id": request.match_info["project"]})
 
@@ -56,7 +52,7 @@ async def index(request: web.Request) -> web.StreamResponse:
 @described(takes=GroupPackageQuerySchema, gives=PackageSchema, is_paged=True)
 async def group_index(request: web.Request) -> web.StreamResponse:
     """List the packages of a group's projects."""
-    wanted, (query, includes_subgroups) = _both(
+    wanted, (query, includes_subgroups) = both(
         lambda: read_page_request(request), lambda: read_group_package_query(query_parameters(request))
     )
     listing = await request.app[USE_CASES].list_packages.of_group(
@@ -79,7 +75,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 @described(takes=KeysetQuerySchema, gives=PipelineSchema, is_paged=True)
 async def pipelines(request: web.Request) -> web.StreamResponse:
     """List the pipelines that built a package, the latest one first."""
-    wanted, package_id = _both(lambda: read_keyset_request(query_parameters(request)), lambda: _package_id(request))
+    wanted, package_id = both(lambda: read_keyset_request(query_parameters(request)), lambda: _package_id(request))
     visit, links = request[VISIT], Links(external_url(request))
     found = await request.app[USE_CASES].list_package_pipelines(
         visit, package_id, cursor=wanted.cursor, limit=wanted.size
@@ -94,17 +90,21 @@ async def pipelines(request: web.Request) -> web.StreamResponse:
 @described(takes=PackageFileQuerySchema, gives=PackageFileSchema, is_paged=True)
 async def files(request: web.Request) -> web.StreamResponse:
     """List the files of a package."""
-    package_id, (wanted, (order, is_descending)) = _both(
+    package_id, (wanted, (order, is_descending)) = both(
         lambda: _package_id(request),
-        lambda: _both(lambda: read_page_request(request), lambda: read_package_file_order(query_parameters(request))),
+        lambda: both(lambda: read_page_request(request), lambda: read_package_file_order(query_parameters(request))),
     )
     visit, links = request[VISIT], Links(external_url(request))
-    page = await request.app[USE_CASES].list_files_of_package(
+    listing = await request.app[USE_CASES].list_files_of_package(
         visit, package_id, wanted, order=order, is_descending=is_descending
     )
     known = {**_ids(request), "order_by": order, "sort": _direction(is_descending=is_descending)}
     return page_response(
-        request, wanted, page, lambda one: dump_file(one, visit.project, links=links), parameters=known
+        request,
+        wanted,
+        listing.page,
+        lambda one: dump_file(one, visit.project, yank=yank_of_file(one.file, listing.package), links=links),
+        parameters=known,
     )
 
 
@@ -137,16 +137,3 @@ def _ids(request: web.Request) -> dict[str, str | int]:
 
 def _direction(*, is_descending: bool) -> str:
     return "desc" if is_descending else "asc"
-
-
-def _both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
-    """Return what both read; what is wrong with either is told in one answer."""
-    try:
-        read = first()
-    except InvalidParameters as one:
-        try:
-            second()
-        except InvalidParameters as other:
-            raise InvalidParameters(*one.problems, *other.problems) from None
-        raise
-    return read, second()

@@ -48,7 +48,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     wanted = _format(request)
     use_cases = request.app[USE_CASES]
     try:
-        files = await use_cases.list_package_files(visit, name)
+        shown = await use_cases.list_package_files(visit, name)
     except NotFound:
         elsewhere = await use_cases.forward_unknown_name(visit, name)
         if elsewhere is None:
@@ -57,9 +57,9 @@ async def page(request: web.Request) -> web.StreamResponse:
     match wanted:
         case SimpleFormat.JSON:
             render = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page
-            body = render(name, files, links)
+            body = render(name, shown, links)
         case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-            body = simple_html.render_page(files[0].package_name if files else name, files, links)
+            body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
     return await _answer(request, visit, body, wanted)
 
 

@@ -5,6 +5,7 @@ import shlex
 from services.api.presenters.links import Links
 from services.api.presenters.pages import Pages
 from shared.models import Package, PackageStatus, Project, Visibility
+from shared.status_markers import UNMARKED
 from shared.usecases.package_page import PackagePage
 
 _CREDENTIALS = "__token__:<token>"
@@ -16,6 +17,7 @@ def render_package_page(pages: Pages, page: PackagePage, project: Project, links
         "package.html",
         package=page.package,
         project=project,
+        marker=None if page.marker == UNMARKED else page.marker,
         files=page.files,
         versions=page.versions,
         about=page.about,

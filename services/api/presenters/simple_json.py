@@ -1,6 +1,6 @@
 """The simple index and the simple page as JSON.
 
-Source: PEP 691, 592, 700, 714; contract, PyPI 5.2 (the URL carries the fragment).
+Source: PEP 691, 592, 700, 714, 792; contract, PyPI 5.2 (the URL carries the fragment).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from typing import Any
 from services.api.presenters.core_metadata import advertised_digest
 from services.api.presenters.json_response import to_json
 from services.api.presenters.links import PypiLinks
-from shared.models import IndexedFile, IndexedName
+from shared.models import IndexedFile, IndexedName, IndexedPage
 from shared.names import NormalizedName
+from shared.status_markers import UNMARKED, StatusMarker
 
 API_VERSION = "1.4"
 
@@ -21,22 +22,30 @@ def render_index(names: Sequence[IndexedName]) -> bytes:
     return _encoded({"meta": _meta(), "projects": [{"name": name.normalized_name} for name in names]})
 
 
-def render_page(name: NormalizedName, files: Sequence[IndexedFile], links: PypiLinks) -> bytes:
+def render_page(name: NormalizedName, page: IndexedPage, links: PypiLinks) -> bytes:
     """Return the page that lists all files of a name, and its versions in the order of their first files."""
-    return _page(name, files, [_file(file, links) for file in files])
+    return _page(name, page, [_file(file, links) for file in page.files])
 
 
-def render_group_page(name: NormalizedName, files: Sequence[IndexedFile], links: PypiLinks) -> bytes:
+def render_group_page(name: NormalizedName, page: IndexedPage, links: PypiLinks) -> bytes:
     """Return the page as `render_page` does, with the project of each file.
 
     Source: PEP 691: keys that begin with an underscore are the server's own.
     """
-    return _page(name, files, [_file(file, links) | {"_project_id": file.project_id} for file in files])
+    return _page(name, page, [_file(file, links) | {"_project_id": file.project_id} for file in page.files])
 
 
-def _page(name: NormalizedName, files: Sequence[IndexedFile], told: list[dict[str, Any]]) -> bytes:
-    versions = list(dict.fromkeys(file.version for file in files))
-    return _encoded({"meta": _meta(), "name": name, "versions": versions, "files": told})
+def _page(name: NormalizedName, page: IndexedPage, files: list[dict[str, Any]]) -> bytes:
+    versions = list(dict.fromkeys(file.version for file in page.files))
+    return _encoded({"meta": _meta(), "name": name, **_status(page.marker), "versions": versions, "files": files})
+
+
+def _status(marker: StatusMarker) -> dict[str, dict[str, str]]:
+    """Return the key that tells the status; none where nothing is said, which means that the name is active."""
+    if marker == UNMARKED:
+        return {}
+    told = {"status": marker.status.value}
+    return {"project-status": told if marker.reason is None else told | {"reason": marker.reason}}
 
 
 def _file(file: IndexedFile, links: PypiLinks) -> dict[str, Any]:

@@ -232,9 +232,13 @@ class Moment(fields.Field[datetime]):
 class Word(fields.Field[W]):
     """One of a few words."""
 
-    def __init__(self, words: type[W]) -> None:
+    def __init__(self, words: type[W], *, required: bool = False) -> None:
         """Declare a choice among the members of an enumeration."""
-        super().__init__(load_default=None)
+        super().__init__(
+            required=required,
+            load_default=missing if required else None,
+            error_messages={"required": MISSING, "null": MISSING},
+        )
         self.words = words
 
     @property

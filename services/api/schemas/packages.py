@@ -7,13 +7,14 @@ and 5.
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import Schema, fields
 
 from services.api.presenters.links import Links
 from services.api.schemas.out import Instant, LinkedSchema
 from services.api.schemas.users import UserBasicSchema
 from shared.models import Package, PackageStatus, Pipeline, Project, ProjectId
 from shared.ports.package_lists import ListedFile, ListedPackage
+from shared.yanks import Yank, yank_of_package
 
 _WITH_A_PAGE = frozenset({PackageStatus.DEFAULT, PackageStatus.DEPRECATED})
 
@@ -53,6 +54,14 @@ class PackageFileSchema(LinkedSchema):
     file_sha256 = fields.String(attribute="sha256")
 
 
+class YankSchema(Schema):
+    """What is said beside of what is yanked."""
+
+    yanked: fields.Constant[bool] = fields.Constant(True)
+    yanked_reason = fields.String(attribute="reason")
+    yanked_at = Instant(attribute="at")
+
+
 class PipelineSchema(LinkedSchema):
     """A pipeline that built packages, with the ids that its CI system gave it."""
 
@@ -73,7 +82,7 @@ class PipelineSchema(LinkedSchema):
 
 
 def dump_package(package: Package, project: Project, *, links: Links, may_destroy: bool) -> dict[str, Any]:
-    """Return the package as who reads the project's packages sees it; of one in `error`, also why.
+    """Return the package as who reads the project's packages sees it; of one in `error` or yanked, also why.
 
     Args:
         may_destroy: the caller may delete it, and so is told where.
@@ -86,7 +95,7 @@ def dump_package(package: Package, project: Project, *, links: Links, may_destro
     told = {**PackageSchema(links).dump(package), "_links": pages}
     if package.status is PackageStatus.ERROR:
         told["status_message"] = package.status_message
-    return told
+    return told | _dump_yank(yank_of_package(package))
 
 
 def dump_listed_package(
@@ -116,12 +125,16 @@ def dump_version(listed: ListedPackage, links: Links) -> dict[str, Any]:
     return told
 
 
-def dump_file(listed: ListedFile, project: Project, *, links: Links) -> dict[str, Any]:
-    """Return the package file, with the pipelines that built it if some did."""
+def dump_file(listed: ListedFile, project: Project, *, yank: Yank | None, links: Links) -> dict[str, Any]:
+    """Return the package file, with the pipelines that built it if some did.
+
+    Args:
+        yank: why it is yanked; None when neither it nor its package is.
+    """
     told = dict(PackageFileSchema(links).dump(listed.file))
     if listed.pipelines:
         told["pipelines"] = [dump_pipeline(one, of=project, links=links) for one in listed.pipelines]
-    return told
+    return told | _dump_yank(yank)
 
 
 def dump_pipeline(pipeline: Pipeline, *, of: Project, links: Links) -> dict[str, Any]:
@@ -134,3 +147,7 @@ def dump_pipeline(pipeline: Pipeline, *, of: Project, links: Links) -> dict[str,
     if pipeline.web_url is None and pipeline.project_id == of.id:
         told["web_url"] = f"{links.project(of)}/-/pipelines/{pipeline.number}"
     return told
+
+
+def _dump_yank(yank: Yank | None) -> dict[str, Any]:
+    return {} if yank is None else dict(YankSchema().dump(yank))

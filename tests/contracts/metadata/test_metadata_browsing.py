@@ -13,11 +13,13 @@ from shared.models import (
     CoreMetadata,
     IndexedFile,
     IndexedName,
+    IndexedPage,
     PackageFileStatus,
     PackageStatus,
     ProjectId,
 )
 from shared.names import NormalizedName
+from shared.status_markers import UNMARKED
 from tests.contracts.metadata.sample_rows import (
     LATER,
     accept,
@@ -115,7 +117,7 @@ async def test_readers_see_the_files_of_installable_packages(store: SqlMetadataS
     if status in INSTALLABLE:
         assert len(index) == 1
         assert page is not None
-        assert [line.file_id for line in page] == [file.id]
+        assert [line.file_id for line in page.files] == [file.id]
         assert found == file
     else:
         assert (index, page, found) == ((), None, None)
@@ -130,7 +132,7 @@ async def test_readers_see_default_files_only(store: SqlMetadataStore, status: P
         page = await rows.packages.page(project.id, DEMO)
         found = await rows.packages.installable_file(project.id, sha256=file.sha256, file_name=file.file_name)
     assert page is not None
-    assert (len(page) == 1, found is not None) == (status is PackageFileStatus.DEFAULT,) * 2
+    assert (len(page.files) == 1, found is not None) == (status is PackageFileStatus.DEFAULT,) * 2
 
 
 async def test_a_page_is_empty_but_there_when_the_files_are_all_gone(store: SqlMetadataStore) -> None:
@@ -140,7 +142,7 @@ async def test_a_page_is_empty_but_there_when_the_files_are_all_gone(store: SqlM
         await rows.packages.lock(file.package_id)
         await rows.packages.remove_file(file.id, source=PackageFileStatus.DEFAULT)
     async with store.reading() as rows:
-        assert await rows.packages.page(project.id, DEMO) == ()
+        assert await rows.packages.page(project.id, DEMO) == IndexedPage(UNMARKED, ())
         assert [line.normalized_name for line in await rows.packages.index(project.id)] == [DEMO]
 
 
@@ -151,7 +153,9 @@ async def test_a_page_says_all_that_a_simple_page_needs(store: SqlMetadataStore)
     await accept(store, file, metadata=CoreMetadata(raw=raw, name="De_mo", version="1.0", requires_python=">=3.11,<4"))
     async with store.reading() as rows:
         page = await rows.packages.page(project.id, NormalizedName("de-mo"))
-    assert page == (
+    assert page is not None
+    assert page.marker == UNMARKED
+    assert page.files == (
         IndexedFile(
             file_id=file.id,
             package_id=file.package_id,
@@ -178,42 +182,7 @@ async def test_a_page_goes_by_package_then_by_file(store: SqlMetadataStore) -> N
     async with store.reading() as rows:
         page = await rows.packages.page(project.id, DEMO)
     assert page is not None
-    assert [line.file_id for line in page] == [first.id, third.id, second.id]
-
-
-@pytest.mark.parametrize(
-    ("file_yank", "package_yank", "shown"),
-    [
-        (None, None, None),
-        ("broken", None, "broken"),
-        ("", None, ""),
-        (None, "all broken", "all broken"),
-        ("this one", "all broken", "this one"),
-    ],
-)
-async def test_a_file_is_yanked_when_it_or_its_package_is(
-    store: SqlMetadataStore, file_yank: str | None, package_yank: str | None, shown: str | None
-) -> None:
-    project = await new_project(store)
-    file = await publish(store, project)
-    if file_yank is not None:
-        await set_file(store, file.id, yanked_at=NOW, yanked_reason=file_yank)
-    if package_yank is not None:
-        await set_package(store, file.package_id, yanked_at=NOW, yanked_reason=package_yank)
-    async with store.reading() as rows:
-        page = await rows.packages.page(project.id, DEMO)
-    assert page is not None
-    assert [line.yanked_reason for line in page] == [shown]
-
-
-async def test_a_yank_without_a_reason_is_one(store: SqlMetadataStore) -> None:
-    project = await new_project(store)
-    file = await publish(store, project)
-    await set_file(store, file.id, yanked_at=NOW, yanked_reason=None)
-    async with store.reading() as rows:
-        page = await rows.packages.page(project.id, DEMO)
-    assert page is not None
-    assert [line.yanked_reason for line in page] == [""]
+    assert [line.file_id for line in page.files] == [first.id, third.id, second.id]
 
 
 async def test_a_file_is_found_by_its_exact_digest_and_name_in_its_project(store: SqlMetadataStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from shared.metadata.access_tables import job_token_allowlist
-from shared.metadata.package_tables import package_file_metadata, package_files, packages
+from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.store import SqlMetadataStore
 from shared.metadata.tenant_tables import projects
 from shared.models import (
@@ -20,6 +20,7 @@ from shared.models import (
 )
 from shared.names import NormalizedName
 from shared.ports.pull_sources import GroupPull, OfDeployToken, OfJob, OfMember, OwnProjects
+from shared.status_markers import NameStatus
 from tests.contracts.metadata.plans import Planner, Query, reads_a_whole_table, statements_of
 from tests.contracts.metadata.sample_rows import add_group, add_user, new_project
 from tests.contracts.metadata.test_metadata_plans import add_many_tenants
@@ -68,6 +69,14 @@ def add_projects(connection: Connection, group_ids: list[NamespaceId]) -> None:
                 "created_at": NOW,
                 "updated_at": NOW,
             }
+            for project_id in project_ids
+            for number in range(_PACKAGES_A_PROJECT)
+        ],
+    )
+    connection.execute(
+        insert(package_names),
+        [
+            {"project_id": project_id, "normalized_name": f"name-{project_id}-{number}", "status": NameStatus.ACTIVE}
             for project_id in project_ids
             for number in range(_PACKAGES_A_PROJECT)
         ],

@@ -19,6 +19,7 @@ from shared.models import (
     AccessLevel,
     Anonymous,
     DeployToken,
+    IndexedPage,
     InstanceSettings,
     Job,
     Namespace,
@@ -36,6 +37,7 @@ from shared.models import (
 )
 from shared.names import NormalizedName
 from shared.ports.pull_sources import GroupPull, PullSource
+from shared.status_markers import UNMARKED
 from shared.usecases.admission import pull_rules
 from shared.usecases.pull_sources import source_of_files, source_of_pages
 from shared.usecases.standing import level_in_project
@@ -208,7 +210,7 @@ async def test_a_page_of_a_group_has_the_files_of_all_projects_by_package_then_b
     async with store.reading() as reader:
         page = await reader.packages.page(everything_in(top), DEMO)
         assert page is not None
-        assert [(line.file_id, line.project_id) for line in page] == [
+        assert [(line.file_id, line.project_id) for line in page.files] == [
             (files[number].id, files[number].project_id) for number in (0, 3, 1, 2)
         ]
         found = [
@@ -239,7 +241,7 @@ async def test_an_equal_file_is_served_from_the_project_that_may_be_pulled_from(
         assert await reader.packages.installable_file(for_all, sha256="a" * 64, file_name="same.tar.gz") == low
         page = await reader.packages.page(for_all, DEMO)
         assert page is not None
-        assert [line.file_id for line in page] == [low.id]
+        assert [line.file_id for line in page.files] == [low.id]
 
 
 async def test_a_page_of_a_group_is_empty_but_there_when_the_files_are_all_gone(store: SqlMetadataStore) -> None:
@@ -251,7 +253,7 @@ async def test_a_page_of_a_group_is_empty_but_there_when_the_files_are_all_gone(
         await rows.packages.lock(file.package_id)
         await rows.packages.remove_file(file.id, source=PackageFileStatus.DEFAULT)
     async with store.reading() as reader:
-        assert await reader.packages.page(everything_in(top), DEMO) == ()
+        assert await reader.packages.page(everything_in(top), DEMO) == IndexedPage(UNMARKED, ())
         assert await reader.packages.page(everything_in(top), NormalizedName("never")) is None
 
 

@@ -256,7 +256,7 @@ class Lifecycle(RuleBasedStateMachine):
                 ]
                 page = await rows.packages.page(self.project.id, NormalizedName(name))
                 assert (page is None) is not any(package.name == name for package in shown.values())
-                assert [line.file_id for line in page or ()] == expected
+                assert [line.file_id for line in (page.files if page else ())] == expected
             waiting = {file.id for file in await rows.packages.unleased(created_before=LATER, limit=100)}
             lapsed = {file.id for file in await rows.packages.lapsed(now=LATER, lease_seconds=1, limit=100)}
             doomed = {file.id for file in await rows.packages.doomed(doomed_before=LATER, limit=100)}

@@ -33,6 +33,7 @@ from shared.pages import PageRequest
 from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
 from shared.protection import ProtectedPackageType, ProtectionLevel
+from shared.status_markers import NameStatus
 from tests.contracts.metadata.plans import Planner, Query, reads_a_whole_table
 from tests.contracts.metadata.sample_rows import new_project
 
@@ -46,6 +47,7 @@ QUERIES: dict[str, ProjectQuery] = {
     "installable_file": lambda rows, project: rows.packages.installable_file(
         project.id, sha256="7", file_name="7.tar.gz"
     ),
+    "marker": lambda rows, project: rows.package_names.marker(project.id, NormalizedName("name-7")),
     "package": lambda rows, _: rows.packages.package(PackageId(7)),
     "file": lambda rows, _: rows.packages.file(PackageFileId(7)),
     "form": lambda rows, _: rows.packages.form(PackageFileId(7)),
@@ -228,7 +230,7 @@ def add_many_packages(connection: Connection, project: Project) -> None:
     connection.execute(
         insert(package_names),
         [
-            {"project_id": project.id, "normalized_name": f"name-{number}", "status": "active"}
+            {"project_id": project.id, "normalized_name": f"name-{number}", "status": NameStatus.ACTIVE}
             for number in range(_ROWS)
         ],
     )
