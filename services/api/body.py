@@ -7,6 +7,7 @@ from contextlib import suppress
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
+from services.api.keys import ADMIT
 from services.api.problems import BodyTooLarge, ExpectationFailed
 from shared.errors import InvalidForm, UploadStalled
 
@@ -90,6 +91,20 @@ async def read_small(request: web.Request) -> bytes:
         if len(body) > MAX_PARAMETERS_BYTES:
             raise BodyTooLarge
     return bytes(body)
+
+
+async def admit_again(request: web.Request) -> None:
+    """Ask the route's guard once more, to be called when the body has come: that can take hours.
+
+    Whoever was let in may have lost the right meanwhile, and shall not do with a revoked token what makes another. What
+    the guard noted of the caller is noted anew. A guard that reads the body itself looks at the caller after that.
+
+    Raises:
+        What the guard raises.
+    """
+    admit = request.get(ADMIT)
+    if admit is not None:
+        await admit(request)
 
 
 async def discard_rest(request: web.Request) -> None:

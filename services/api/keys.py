@@ -1,6 +1,6 @@
 """What hangs on the application and on a request, and under which key."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +33,8 @@ HAS_BEGUN = web.RequestKey("has_begun", bool)
 """Set when the answer's head is about to be written; from then on nothing else can be answered."""
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal")
 """Set by every guard but `open_to_all`: who asks."""
+ADMIT: web.RequestKey[Callable[[web.Request], Awaitable[None]]] = web.RequestKey("admit")
+"""Set once the route's guard has let the request pass: what it did, to be done once more."""
 VISIT = web.RequestKey("visit", Visit)
 """Set by the guards of what lies in a project: who was let in, where."""
 GROUP_VISIT = web.RequestKey("group_visit", GroupVisit)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
-from services.api.body import read_small
+from services.api.body import admit_again, read_small
 from services.api.header_parameters import parse_parameters
 from services.api.problems import MalformedBody, UnsupportedMediaType
 from shared.errors import InvalidParameters
@@ -35,6 +35,8 @@ async def read_parameters(request: web.Request) -> Parameters:
         UnsupportedMediaType: the body is neither JSON nor a URL-encoded form, or is compressed.
         MalformedBody: it is not what it says it is, or is a JSON value other than an object.
         BodyTooLarge, UploadStalled, InvalidForm: it is over 1 MiB, came too slowly, or broke off.
+
+    And what `admit_again` raises.
     """
     return {**query_parameters(request), **await _body(request)}
 
@@ -70,6 +72,7 @@ async def _body(request: web.Request) -> Parameters:
     if read is None or coding != "identity":
         raise UnsupportedMediaType(_printable(content_type))
     body = await read_small(request)
+    await admit_again(request)
     return read(body) if body else {}
 
 

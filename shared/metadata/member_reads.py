@@ -55,7 +55,8 @@ class SqlMemberReads:
         conditions: list[ColumnElement[bool]] = []
         if wanted.search.strip():
             text = wanted.search.strip()
-            conditions.append(or_(*(holds(column, text) for column in (users.c.name, users.c.username, users.c.email))))
+            searched = [users.c.name, users.c.username, *([users.c.email] if wanted.searches_emails else [])]
+            conditions.append(or_(*(holds(column, text) for column in searched)))
         if wanted.user_ids is not None:
             conditions.append(users.c.id.in_(wanted.user_ids))
         return await read_page(self._transaction, found.where(*conditions), [users.c.id], page, _membership)

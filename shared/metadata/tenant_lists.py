@@ -1,5 +1,6 @@
 """Lists of groups and projects in SQL: first the ids of a page, then what belongs to them, in one query a kind."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -80,6 +81,14 @@ class SqlTenantLists:
 
     async def standing(self, project: Project, viewer: Viewer) -> ProjectStanding:
         return (await self._standings([project], viewer))[0]
+
+    async def visible(self, project_ids: Iterable[ProjectId], viewer: Viewer) -> frozenset[ProjectId]:
+        rows = await self._transaction.rows(
+            select(projects.c.id).where(
+                projects.c.id.in_(sorted(project_ids)), projects.c.doomed_at.is_(None), may_see_project(viewer)
+            )
+        )
+        return frozenset(ProjectId(row.id) for row in rows)
 
     async def is_member_below(self, group: Namespace, user_id: UserId, *, now: datetime) -> bool:
         is_it = namespace_ancestors.c.ancestor_id == group.id

@@ -20,7 +20,8 @@ class MemberFilter:
     """Which members are wanted.
 
     Args:
-        search: stands in the user's name, username or email, whatever the case of ASCII letters; "": any.
+        search: stands in the user's name or username, whatever the case of ASCII letters; "": any.
+        searches_emails: it may stand in the email address, too.
         user_ids: only these; None: all.
         now: at which instant.
     """
@@ -28,6 +29,7 @@ class MemberFilter:
     now: datetime
     search: str = ""
     user_ids: tuple[int, ...] | None = None
+    searches_emails: bool = False
 
 
 class MemberReads(Protocol):

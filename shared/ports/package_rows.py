@@ -54,6 +54,7 @@ class NewPackageFile:
         uploader_kind: "user", "deploy_token" or "job".
         uploader_id: the id of that user, token or job token.
         token_id: the access token that was used.
+        attestations: the JSON array of those that came with it, checked; None when none did.
     """
 
     package_id: PackageId
@@ -67,6 +68,7 @@ class NewPackageFile:
     uploader_kind: str
     uploader_id: int
     token_id: int | None
+    attestations: bytes | None = None
 
 
 class PackageReads(Protocol):
@@ -109,6 +111,10 @@ class PackageReads(Protocol):
 
     async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
         """Return the stored METADATA bytes of the file, or None when there are none."""
+        ...
+
+    async def attestations(self, file_id: PackageFileId) -> bytes | None:
+        """Return the attestations that came with the file, byte for byte as they were added, or None without any."""
         ...
 
     async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:
@@ -323,8 +329,8 @@ class PackageWrites(PackageReads, Protocol):
     async def remove_package_if_empty(self, package_id: PackageId) -> bool:
         """Remove the package's row if it has no file rows; it is locked. False when it has, or is gone.
 
-        When no file of its name was ever accepted and no other package row has the name, the name's row goes with
-        it: a refused upload leaves nothing.
+        When no file of its name was ever accepted, no other package row has the name and nothing was said of it, the
+        name's row goes with it: a refused upload leaves nothing.
         """
         ...
 

@@ -4,12 +4,13 @@ What the viewer may not see is left out by the query itself, so that pages are f
 are those of `shared.access`: a test compares the two. Each call takes a constant number of queries.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.models import AccessLevel, Namespace, NamespaceId, Project, UserId, Visibility
+from shared.models import AccessLevel, Namespace, NamespaceId, Project, ProjectId, UserId, Visibility
 from shared.pages import Page, PageRequest
 
 
@@ -141,6 +142,10 @@ class TenantLists(Protocol):
 
     async def standing(self, project: Project, viewer: Viewer) -> ProjectStanding:
         """Return the project with the viewer's levels in it."""
+        ...
+
+    async def visible(self, project_ids: Iterable[ProjectId], viewer: Viewer) -> frozenset[ProjectId]:
+        """Return those of these projects that the viewer may see."""
         ...
 
     async def is_member_below(self, group: Namespace, user_id: UserId, *, now: datetime) -> bool:

@@ -144,12 +144,17 @@ class Admission:
             NotFound: there is no such project. All that `principal` raises.
         """
         now = self.now()
-        # The project comes first: an unknown one is 404 whatever credential was sent.
         async with self.store.reading() as rows:
+            # At the PyPI endpoints the project comes first: an unknown one is 404 whatever credential was sent. Where
+            # a private one is 404 too, a wrong credential must not tell the two apart.
+            authenticate, found = Authentication(rows, accepted, now), None
+            if door is not Door.PYPI:
+                found = await authenticate(credentials, door)
             project = await find_project(rows, ref)
             if project is None:
                 raise NotFound(told_as)
-            found = await Authentication(rows, accepted, now)(credentials, door)
+            if door is Door.PYPI:
+                found = await authenticate(credentials, door)
             principal: Principal = found.principal if found else Anonymous()
             visit = Visit(
                 principal=principal,

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.access import is_admin
 from shared.errors import RecordNotFound
-from shared.models import Membership, UserId
+from shared.models import Membership, SignedIn, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.member_rows import MemberFilter, MemberSource
 from shared.ports.metadata_store import MetadataStore
@@ -23,18 +24,30 @@ class ListMembers:
     now: Callable[[], datetime] = _now
 
     async def direct(
-        self, source: MemberSource, page: PageRequest, *, search: str, user_ids: tuple[int, ...] | None
+        self,
+        caller: SignedIn,
+        source: MemberSource,
+        page: PageRequest,
+        *,
+        search: str,
+        user_ids: tuple[int, ...] | None,
     ) -> Page[Membership]:
         """Return a page of the source's own members, by ascending user id."""
-        wanted = MemberFilter(now=self.now(), search=search, user_ids=user_ids)
+        wanted = self._filter(caller, search, user_ids)
         async with self.store.reading() as rows:
             return await rows.members.direct(source, wanted, page)
 
     async def effective(
-        self, source: MemberSource, page: PageRequest, *, search: str, user_ids: tuple[int, ...] | None
+        self,
+        caller: SignedIn,
+        source: MemberSource,
+        page: PageRequest,
+        *,
+        search: str,
+        user_ids: tuple[int, ...] | None,
     ) -> Page[Membership]:
         """Return a page of all that have a level in the source, inherited or not, by ascending user id."""
-        wanted = MemberFilter(now=self.now(), search=search, user_ids=user_ids)
+        wanted = self._filter(caller, search, user_ids)
         async with self.store.reading() as rows:
             return await rows.members.effective(source, wanted, page)
 
@@ -61,3 +74,7 @@ class ListMembers:
         if found is None:
             raise RecordNotFound
         return found
+
+    def _filter(self, caller: SignedIn, search: str, user_ids: tuple[int, ...] | None) -> MemberFilter:
+        # Nobody but administrators sees the addresses, so nobody else may find out about them piece by piece.
+        return MemberFilter(now=self.now(), search=search, user_ids=user_ids, searches_emails=is_admin(caller))

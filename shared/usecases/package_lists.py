@@ -3,7 +3,8 @@
 Source: lib/api/project_packages.rb, group_packages.rb and package_files.rb; contract, Packages 2 to 5 and 9.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -19,7 +20,7 @@ from shared.models import (
     ProjectId,
 )
 from shared.pages import Cursor, Page, PageRequest, Stretch
-from shared.ports.metadata_store import MetadataStore
+from shared.ports.metadata_store import MetadataStore, Reading
 from shared.ports.package_lists import (
     GroupSource,
     ListedFile,
@@ -30,6 +31,7 @@ from shared.ports.package_lists import (
 )
 from shared.usecases.admission import pull_rules
 from shared.usecases.package_lookup import DISPLAYABLE, find_package
+from shared.usecases.seen_pipelines import SeenPipelines, seen_pipelines
 from shared.usecases.tenant_admission import viewer_of
 from shared.usecases.visits import GroupVisit, Visit
 
@@ -121,7 +123,9 @@ class ListPackages:
             return _NOTHING
         async with self.store.reading() as rows:
             found = await rows.package_lists.of_project(visit.project, _filter(query), page)
-        return PackageListing(found, frozenset({visit.project.id}) if _may_destroy(visit) else frozenset())
+            seen = await _seen(rows, visit, (one.pipeline for one in found.entries))
+        shown = replace(found, entries=tuple(map(seen.of_package, found.entries)))
+        return PackageListing(shown, frozenset({visit.project.id}) if _may_destroy(visit) else frozenset())
 
     async def of_group(
         self, visit: GroupVisit, query: PackageQuery, page: PageRequest, *, includes_subgroups: bool
@@ -140,7 +144,13 @@ class ListPackages:
             destroyable = await rows.package_lists.with_level(
                 (one.project.id for one in found.entries), source.viewer, AccessLevel.MAINTAINER
             )
-        return PackageListing(found, destroyable)
+            seen = await seen_pipelines(
+                rows,
+                visit.principal,
+                (one.pipeline for one in found.entries),
+                read_here=(one.project.id for one in found.entries),
+            )
+        return PackageListing(replace(found, entries=tuple(map(seen.of_package, found.entries))), destroyable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,9 @@ class ShowPackage:
                 raise PackageNotDetailed
             pipeline = await rows.package_lists.latest_pipeline(package.id)
             versions = await rows.package_lists.versions(package, visit.project, statuses=DISPLAYABLE)
-        return PackageDetail(ListedPackage(package, visit.project, pipeline), versions, _may_destroy(visit))
+            seen = await _seen(rows, visit, (pipeline, *(one.pipeline for one in versions)))
+        shown = seen.of_package(ListedPackage(package, visit.project, pipeline))
+        return PackageDetail(shown, tuple(map(seen.of_package, versions)), _may_destroy(visit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +186,7 @@ class ListPackagePipelines:
     async def __call__(
         self, visit: Visit, package_id: PackageId, *, cursor: Cursor | None, limit: int
     ) -> Stretch[Pipeline]:
-        """Return some of them, the latest one first.
+        """Return some of them, the latest one first; fewer than there are links where others may not be seen.
 
         Raises:
             RecordNotFound: the project has no such package, or none that is displayable.
@@ -184,7 +196,9 @@ class ListPackagePipelines:
             package = await find_package(rows, visit.project.id, package_id)
             if package.status not in DETAILED:
                 raise NotFound("Package not found")
-            return await rows.package_lists.pipelines(package.id, cursor=cursor, limit=limit)
+            found = await rows.package_lists.pipelines(package.id, cursor=cursor, limit=limit)
+            seen = await _seen(rows, visit, found.entries)
+        return replace(found, entries=seen.among(found.entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +220,8 @@ class ListFilesOfPackage:
             files = await rows.package_lists.files(
                 package.id, page, status=PackageFileStatus.DEFAULT, order=order, is_descending=is_descending
             )
-        return PackageFileListing(package, files)
+            seen = await _seen(rows, visit, (pipeline for one in files.entries for pipeline in one.pipelines))
+        return PackageFileListing(package, replace(files, entries=tuple(map(seen.of_file, files.entries))))
 
 
 _NOTHING = PackageListing(Page(entries=(), total=0, has_more=False), frozenset())
@@ -228,3 +243,7 @@ def _filter(query: PackageQuery) -> PackageFilter:
 
 def _may_destroy(visit: Visit) -> bool:
     return may_destroy_packages(visit.principal, visit.project, visit.level)
+
+
+async def _seen(rows: Reading, visit: Visit, pipelines: Iterable[Pipeline | None]) -> SeenPipelines:
+    return await seen_pipelines(rows, visit.principal, pipelines, read_here=(visit.project.id,))

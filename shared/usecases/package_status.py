@@ -8,6 +8,7 @@ from shared.ports.metadata_store import MetadataStore
 from shared.ports.package_lists import ListedPackage
 from shared.usecases.package_audit import visitor_event
 from shared.usecases.package_lookup import lock_package
+from shared.usecases.seen_pipelines import seen_pipelines
 from shared.usecases.visits import Visit
 
 _CHANGED_FROM = INSTALLABLE
@@ -35,7 +36,8 @@ class ChangePackageStatus:
         package = await self._change(visit, package_id, status)
         async with self.store.reading() as rows:
             pipeline = await rows.package_lists.latest_pipeline(package_id)
-        return ListedPackage(package, visit.project, pipeline)
+            seen = await seen_pipelines(rows, visit.principal, (pipeline,), read_here=(visit.project.id,))
+        return seen.of_package(ListedPackage(package, visit.project, pipeline))
 
     async def _change(self, visit: Visit, package_id: PackageId, status: PackageStatus) -> Package:
         async with self.store.writing() as rows:

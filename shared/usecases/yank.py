@@ -8,6 +8,7 @@ from shared.ports.metadata_store import MetadataStore, Writing
 from shared.ports.package_lists import ListedFile, ListedPackage
 from shared.usecases.package_audit import visitor_event
 from shared.usecases.package_lookup import DISPLAYABLE, lock_package
+from shared.usecases.seen_pipelines import seen_pipelines
 from shared.usecases.visits import Visit
 
 _YANKABLE = DISPLAYABLE | INSTALLABLE
@@ -42,7 +43,8 @@ class YankPackage:
         package = await self._yank(visit, package_id, reason)
         async with self.store.reading() as rows:
             pipeline = await rows.package_lists.latest_pipeline(package_id)
-        return ListedPackage(package, visit.project, pipeline)
+            seen = await seen_pipelines(rows, visit.principal, (pipeline,), read_here=(visit.project.id,))
+        return seen.of_package(ListedPackage(package, visit.project, pipeline))
 
     async def _yank(self, visit: Visit, package_id: PackageId, reason: str | None) -> Package:
         async with self.store.writing() as rows:
@@ -101,7 +103,9 @@ class YankPackageFile:
             if file.yanked_at is None or file.yanked_reason != reason:
                 file = await self._yank(rows, visit, file, reason)
         async with self.store.reading() as reader:
-            return YankedFile(await reader.package_lists.listed_file(file), package)
+            listed = await reader.package_lists.listed_file(file)
+            seen = await seen_pipelines(reader, visit.principal, listed.pipelines, read_here=(visit.project.id,))
+        return YankedFile(seen.of_file(listed), package)
 
     async def _yank(self, rows: Writing, visit: Visit, file: PackageFile, reason: str | None) -> PackageFile:
         yanked = await rows.packages.yank_file(file.id, reason=reason)

@@ -301,3 +301,13 @@ async def test_membership_counts_from_the_very_next_request_on(bare_registry: Re
     ):
         asker = token if method == "GET" else ROOT_TOKEN
         assert (await send(bare_registry, method, url, body, token=asker)).status == status
+
+
+async def test_only_administrators_search_members_by_their_addresses(scene: Scene) -> None:
+    registry, owner = scene.registry, scene.users["owner"]
+    for path in (scene.url, f"{scene.url}/all"):
+        for text in ("@localhost", owner.email):
+            told = await registry.get(f"{path}?query={text}", token=scene.tokens["owner"])
+            assert (told.status, told.json, told.headers["x-total"]) == (200, [], "0")
+            told = await registry.get(f"{path}?query={text}")
+            assert [member["username"] for member in told.json] == ["owner"]

@@ -4,9 +4,9 @@ import base64
 import json
 from typing import Any
 
-from shared.models import PackageFileStatus
+from shared.models import AccessLevel, PackageFileStatus
 from tests.api.package_answers import AT, NO_PACKAGE, links_of, open_project, packages_of
-from tests.api.registry import Registry
+from tests.api.registry import ROOT_TOKEN, Registry
 from tests.stored_packages import Stored, link_file, store_pipeline
 
 
@@ -155,3 +155,41 @@ async def test_bad_questions_for_pipelines_are_refused(bare_registry: Registry) 
         assert (answer.status, answer.json) == (405, unavailable), query
     missing = await bare_registry.get(f"{packages_of(project)}/{package_id + 1}/pipelines?sort=asc", token=None)
     assert (missing.status, missing.json) == (404, NO_PACKAGE)
+
+
+async def test_a_pipeline_of_another_project_is_shown_to_those_only_who_see_that(bare_registry: Registry) -> None:
+    project, (package_id, other_id) = await open_project(
+        bare_registry, Stored(files=(("a.whl", PackageFileStatus.DEFAULT),)), Stored(version="2.0")
+    )
+    elsewhere = await bare_registry.add_project("elsewhere")
+    ada, token = await bare_registry.add_user("ada")
+    await bare_registry.add_member(elsewhere, ada, AccessLevel.GUEST)
+    url = bare_registry.settings.database_url
+    await store_pipeline(url, project, 800, of_packages=[package_id])
+    hidden = await store_pipeline(url, elsewhere, 900, of_packages=[package_id, other_id])
+    path = f"{packages_of(project)}/{package_id}"
+    (file,) = (await bare_registry.get(f"{path}/package_files")).json
+    await link_file(url, package_id, file["id"], hidden)
+
+    async def shown(token: str | None) -> dict[str, list[int]]:
+        async def numbers(path: str) -> list[int]:
+            told = (await bare_registry.get(path, token=token)).json
+            entries = told if isinstance(told, list) else [told, *told["versions"]]
+            found = [[entry["pipeline"]] if "pipeline" in entry else entry.get("pipelines", []) for entry in entries]
+            return sorted(pipeline["id"] for pipelines in found for pipeline in pipelines)
+
+        listed = [one["id"] for one in (await bare_registry.get(f"{path}/pipelines", token=token)).json]
+        group = f"/api/v4/groups/{project.namespace.id}/packages"
+        places = (path, packages_of(project), group, f"{path}/package_files")
+        return {"pipelines": listed, **{place: await numbers(place) for place in places}}
+
+    all_of_them, some = await shown(token), await shown(None)
+    assert all_of_them == await shown(ROOT_TOKEN)
+    assert all_of_them == {
+        "pipelines": [900, 800],
+        path: [900, 900],
+        packages_of(project): [900, 900],
+        f"/api/v4/groups/{project.namespace.id}/packages": [900, 900],
+        f"{path}/package_files": [900],
+    }
+    assert some == {**{place: [] for place in all_of_them}, "pipelines": [800]}

@@ -123,6 +123,25 @@ async def test_who_may_not_see_a_project_learns_nothing_of_their_mistakes(bare_r
     assert (by_path.status, len(by_path.json)) == (200, 1)
 
 
+async def test_a_wrong_credential_does_not_tell_a_private_project_from_none(bare_registry: Registry) -> None:
+    private = (await add_target(bare_registry, "private", PRIVATE)).urls
+    missing = tuple(url.replace(private[0], "/api/v4/projects/4711/packages") for url in private)
+    user, _ = await bare_registry.add_user("ada")
+    await bare_registry.add_token(user, "glpat-revoked", revoked_at=datetime.now(UTC))
+    bad: list[dict[str, str]] = [
+        {"PRIVATE-TOKEN": "glpat-unknown"},
+        {"PRIVATE-TOKEN": "glpat-revoked"},
+        {"JOB-TOKEN": "glcbt-unknown"},
+        {"Authorization": "Bearer unknown"},
+    ]
+    for headers in bad:
+        for one, other in zip(private, missing, strict=True):
+            for method in ("GET", "DELETE"):
+                told = [await bare_registry.ask(method, url, token=None, **headers) for url in (one, other)]
+                assert {answer.status for answer in told} <= {401, 405}, (headers, one)
+                assert told[0].body == told[1].body, (headers, one)
+
+
 async def test_which_credentials_count(bare_registry: Registry) -> None:
     public, private = [await add_target(bare_registry, f"a-{one}", one) for one in (PUBLIC, PRIVATE)]
     user, token = await bare_registry.add_user("ada")

@@ -127,6 +127,7 @@ class Desk:
         )
 
 
+@pytest.mark.slow
 def test_twine_pip_and_uv_sign_in_as_a_job(gl: gitlab.Gitlab, larder_of_module: LarderProcess, tmp_path: Path) -> None:
     source = gl.projects.create({"name": "source", "visibility": "private"})
     target = gl.projects.create({"name": "target", "visibility": "private"})

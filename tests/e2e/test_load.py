@@ -21,7 +21,7 @@ _MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize(
-    "uploads", [pytest.param(80), pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+    "uploads", [pytest.param(32), pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
 )
 async def test_every_201_is_on_the_page_and_downloads_at_the_very_next_request(
     larder: LarderProcess, uploads: int

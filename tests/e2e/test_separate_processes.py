@@ -37,6 +37,7 @@ def test_migrate_makes_the_database_and_a_private_token_and_says_neither(tmp_pat
     assert "database.migrated" not in second.stderr
 
 
+@pytest.mark.slow
 def test_an_existing_data_directory_keeps_its_mode(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     data_dir.mkdir()
@@ -47,6 +48,7 @@ def test_an_existing_data_directory_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(data_dir.stat().st_mode) == 0o750
 
 
+@pytest.mark.slow
 def test_a_token_file_without_a_token_is_told_in_one_line(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     data_dir.mkdir()
@@ -60,6 +62,7 @@ def test_a_token_file_without_a_token_is_told_in_one_line(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["migrate", "serve"])
 def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path: Path, command: str) -> None:
     settings = {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"}
@@ -77,6 +80,7 @@ def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["api", "worker"])
 def test_without_a_redis_url_the_parts_refuse_to_start(command: str, tmp_path: Path) -> None:
     refused = run_larder(command, {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"})
@@ -85,6 +89,7 @@ def test_without_a_redis_url_the_parts_refuse_to_start(command: str, tmp_path: P
     assert refused.stderr.splitlines()[-1].startswith("larder: LARDER_REDIS_URL ")
 
 
+@pytest.mark.slow
 def test_a_data_directory_that_may_not_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     data_dir.mkdir(mode=0o500)

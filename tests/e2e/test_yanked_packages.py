@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,10 +14,9 @@ import pytest
 
 from tests.distributions import build_sdist, build_wheel, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
+from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
-_PATIENCE_SECONDS = 120
-_TOOLS = Path(sys.executable).parent
 REASON = 'breaks <everything> & "all" else'
 WARNINGS = {
     "pip": f"Reason for being yanked: {REASON}",
@@ -61,25 +59,15 @@ def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LarderProcess]:
         yield process
 
 
-def install(larder: LarderProcess, tool: str, target: Path, *names: str) -> subprocess.CompletedProcess[str]:
+def install(larder: LarderProcess, tool: str, target: Path, name: str) -> subprocess.CompletedProcess[str]:
     shutil.rmtree(target, ignore_errors=True)
     scheme, _, rest = larder.url.partition("://")
     index = f"{scheme}://root:{larder.token}@{rest}/api/v4/projects/{larder.project_id}/packages/pypi/simple/"
     command = {
-        "pip": [_TOOLS / "pip", "install", "--no-cache-dir"],
-        "uv": [_TOOLS / "uv", "pip", "install", "--no-cache", "--python", sys.executable],
+        "pip": "pip install --no-cache-dir",
+        "uv": f"uv pip install --no-cache --python '{sys.executable}'",
     }[tool]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LARDER_", "PIP_", "UV_"))}
-    quiet = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    return subprocess.run(
-        [str(part) for part in (*command, "--index-url", index, "--target", target, *names)],
-        env=inherited | quiet | {"HOME": str(target.parent)},
-        cwd=target.parent,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_in_shell(f"{command} --index-url '{index}' --target '{target}' '{name}'", cwd=target.parent)
 
 
 def versions(target: Path) -> dict[str, str]:
@@ -154,14 +142,11 @@ def test_twine_prints_that_a_name_is_archived(larder: LarderProcess, tmp_path: P
     sdist = tmp_path / sdist_file_name("finished", "2.0")
     sdist.write_bytes(build_sdist("finished", "2.0"))
     url = f"{larder.url}/api/v4/projects/{larder.project_id}/packages/pypi"
-    done = subprocess.run(
-        [str(_TOOLS / "twine"), "upload", "--verbose", "--repository-url", url, str(sdist)],
-        env={**os.environ, "TWINE_USERNAME": "root", "TWINE_PASSWORD": larder.token, "HOME": str(tmp_path)},
+    done = run_in_shell(
+        f"twine upload --verbose --repository-url {url} '{sdist}'",
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_SECONDS,
-        check=False,
+        TWINE_USERNAME="root",
+        TWINE_PASSWORD=larder.token,
     )
     assert done.returncode != 0
     assert "403 Forbidden - Package is archived." in told(done)

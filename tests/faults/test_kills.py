@@ -20,6 +20,7 @@ from tests.registry_client import RegistryClient, open_client
 
 _SEED = 20261121
 _CLIENTS = 6
+_KILLS_EACH = 20
 _TITLES = ("larder api", "larder worker", "redis-server")
 _RETRY_PAUSE_SECONDS = 0.05
 _ACCEPTED_PAUSE_SECONDS = 2.0
@@ -28,16 +29,9 @@ _KILL_PAUSE_SECONDS = (0.0, 0.5)
 _UPLOADS_BETWEEN_KILLS = 2
 
 
-@pytest.mark.parametrize(
-    "kills_each",
-    [
-        pytest.param(2, id="short", marks=pytest.mark.timeout(180)),
-        pytest.param(20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-    ],
-)
-async def test_killing_any_part_loses_and_doubles_nothing(
-    kills_each: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_killing_any_part_loses_and_doubles_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger()
     killed: Counter[str] = Counter()
     # A short wait: an upload whose worker was killed is told 202 and its client goes on, instead of pausing the test.
@@ -47,7 +41,7 @@ async def test_killing_any_part_loses_and_doubles_nothing(
             async with asyncio.TaskGroup() as group:
                 for number in range(_CLIENTS):
                     group.create_task(_publish_until(stop, client, ledger, number))
-                killed = await _kill_parts(larder, ledger, kills_each)
+                killed = await _kill_parts(larder, ledger)
                 stop.set()
             database = tmp_path / "var" / "larder.sqlite3"
             await wait_until_processed(database, timeout_seconds=180)
@@ -58,7 +52,7 @@ async def test_killing_any_part_loses_and_doubles_nothing(
             f"\nseed {_SEED}: {killed.total()} kills ({counts}), {len(ledger.promised)} uploads: {findings}\n"
         )
 
-    assert all(killed[title] >= kills_each for title in _TITLES)
+    assert all(killed[title] >= _KILLS_EACH for title in _TITLES)
     assert len(ledger.promised) >= killed.total() * _UPLOADS_BETWEEN_KILLS
     assert not ledger.refused
     assert findings == Findings()
@@ -93,9 +87,9 @@ async def _publish(client: RegistryClient, ledger: Ledger, sent: Sent) -> bool:
     return False
 
 
-async def _kill_parts(larder: LarderProcess, ledger: Ledger, kills_each: int) -> Counter[str]:
+async def _kill_parts(larder: LarderProcess, ledger: Ledger) -> Counter[str]:
     chance = random.Random(_SEED)
-    plan = [title for title in _TITLES for _ in range(kills_each)]
+    plan = [title for title in _TITLES for _ in range(_KILLS_EACH)]
     chance.shuffle(plan)
     killed: Counter[str] = Counter()
     for title in plan:

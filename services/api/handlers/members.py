@@ -36,7 +36,9 @@ async def show_direct(request: web.Request) -> web.StreamResponse:
     """List the source's own members."""
     search, user_ids = read_member_query(query_parameters(request))
     wanted = read_page_request(request)
-    page = await request.app[USE_CASES].list_members.direct(_source(request), wanted, search=search, user_ids=user_ids)
+    page = await request.app[USE_CASES].list_members.direct(
+        caller(request), _source(request), wanted, search=search, user_ids=user_ids
+    )
     return _page(request, wanted, page)
 
 
@@ -46,7 +48,7 @@ async def show_effective(request: web.Request) -> web.StreamResponse:
     search, user_ids = read_member_query(query_parameters(request))
     wanted = read_page_request(request)
     page = await request.app[USE_CASES].list_members.effective(
-        _source(request), wanted, search=search, user_ids=user_ids
+        caller(request), _source(request), wanted, search=search, user_ids=user_ids
     )
     return _page(request, wanted, page)
 

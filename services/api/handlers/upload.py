@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from services.api.body import admit_again
 from services.api.endpoint import described
 from services.api.keys import SETTINGS, USE_CASES, VISIT
 from services.api.multipart import FormLimits, read_form
@@ -31,6 +32,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
         form = await read_form(
             request, lambda: stack.enter_async_context(upload_package_file.open_blob()), limits=limits
         )
+        await admit_again(request)
         fields, file = read_upload(form)
         outcome = await upload_package_file(request[VISIT], fields, file.blob)
     status = _STATUS[outcome]

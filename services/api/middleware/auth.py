@@ -5,7 +5,7 @@ from aiohttp.typedefs import Handler
 
 from services.api.credentials import read_credentials
 from services.api.guards import Guard
-from services.api.keys import CLIENT, FAILED_ATTEMPTS, PRINCIPAL
+from services.api.keys import ADMIT, CLIENT, FAILED_ATTEMPTS, PRINCIPAL
 from services.api.problems import TooManyFailures
 from services.api.routes import endpoint_of
 from shared.credentials import Door
@@ -21,6 +21,7 @@ async def run_guard(request: web.Request, handler: Handler) -> web.StreamRespons
     endpoint = endpoint_of(request)
     if endpoint is not None:
         await _admit(request, endpoint.guard)
+        request[ADMIT] = endpoint.guard.admit
     return await handler(request)
 
 

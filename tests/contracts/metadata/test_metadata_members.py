@@ -61,7 +61,8 @@ async def test_members_are_searched(store: SqlMetadataStore) -> None:
         await add(rows, top, bob, AccessLevel.GUEST)
     async with store.reading() as rows:
         for wanted, names in (
-            (MemberFilter(now=NOW, search=" ADA@ "), ["ada"]),
+            (MemberFilter(now=NOW, search=" ADA@ ", searches_emails=True), ["ada"]),
+            (MemberFilter(now=NOW, search="ada@"), []),
             (MemberFilter(now=NOW, search="%"), []),
             (MemberFilter(now=NOW, user_ids=(bob.id, 2**70)), ["bob"]),
             (MemberFilter(now=NOW, user_ids=()), []),

@@ -140,6 +140,7 @@ async def test_a_database_of_the_first_schema_is_brought_to_this_one_with_its_ro
         assert await rows.tenants.project(project.id) == project
 
 
+@pytest.mark.slow
 async def test_two_who_migrate_at_once_do_it_once(empty_url: str) -> None:
     script = (
         "import asyncio, sys; from shared.metadata.migrate import migrate; print(asyncio.run(migrate(sys.argv[1])))"
