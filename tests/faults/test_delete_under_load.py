@@ -1,4 +1,4 @@
-"""Deleting while others list, download and publish the same versions again: what was deleted is gone, the rest whole."""
+"""Deleting while others list, download and publish the same versions again: the deleted is gone, the rest is whole."""
 
 import asyncio
 import hashlib
