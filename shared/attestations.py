@@ -2,7 +2,7 @@
 
 What is checked: version and shape, a statement of in-toto about one subject whose name is the file's and whose SHA-256
 is the content's, a known type of predicate, each type once. What is not: signatures, certificates and the transparency
-log. Who relies on an attestation verifies it, as the PEP wants it; what is served are the bytes that were sent.
+log. Who relies on an attestation verifies it, as the PEP wants it; what is served is what was sent.
 
 Source: PEP 740, "Attestation objects" and "Provenance objects".
 """
@@ -24,7 +24,7 @@ _MOST = 8
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = re.compile(r"https://(?:slsa\.dev/provenance|[a-z0-9.-]+/attestations/publish)/v1")
 """Those that the PEP names; the host of the second is that of the index whose publishers it speaks of."""
-_PUBLISHER = {"kind": "Larder", "claims": None}
+_PUBLISHER = b'{"kind":"Larder","claims":null}'
 
 
 def check_attestations(text: str, *, file_name: str, sha256: str) -> tuple[Mapping[str, Any], ...]:
@@ -51,12 +51,30 @@ def check_attestations(text: str, *, file_name: str, sha256: str) -> tuple[Mappi
     return tuple(found)
 
 
-def provenance(attestations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def encode_attestations(attestations: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """Return the attestations as they are stored: a JSON array without blanks, just what was checked; None for none.
+
+    Raises:
+        ValidationFailed: they hold what JSON has no word for, such as an infinite number or half a character.
+    """
+    if not attestations:
+        return None
+    try:
+        return json.dumps(attestations, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        raise ValidationFailed("attestations are no JSON") from None
+
+
+def encode_provenance(stored: bytes) -> bytes:
     """Return the provenance object of a file with these attestations: one bundle, vouched for by nobody but who signed.
 
-    The publisher is this registry: it knows who uploaded, but no identity of theirs that others could check.
+    The publisher is this registry: it knows who uploaded, but no identity of theirs that others could check. What is
+    stored is not parsed again: it goes out as it is.
+
+    Args:
+        stored: what `encode_attestations` returned.
     """
-    return {"version": 1, "attestation_bundles": [{"publisher": _PUBLISHER, "attestations": list(attestations)}]}
+    return b'{"version":1,"attestation_bundles":[{"publisher":%b,"attestations":%b}]}' % (_PUBLISHER, stored)
 
 
 def _checked(attestation: object, *, file_name: str, sha256: str) -> str:

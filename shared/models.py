@@ -527,6 +527,7 @@ class IndexedFile:
     Args:
         metadata_sha256: digest of the stored core metadata, or None when there is none to fetch.
         yanked_reason: None when it is not yanked; may be empty when it is.
+        has_provenance: attestations came with it, which can be fetched.
     """
 
     file_id: PackageFileId
@@ -540,6 +541,7 @@ class IndexedFile:
     requires_python: str | None
     metadata_sha256: str | None
     yanked_reason: str | None
+    has_provenance: bool
     uploaded_at: datetime
 
 

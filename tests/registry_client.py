@@ -65,8 +65,10 @@ class RegistryClient:
 
 
 @asynccontextmanager
-async def open_client(url: str, token: str, project_id: int) -> AsyncIterator[RegistryClient]:
+async def open_client(
+    url: str, token: str, project_id: int, *, username: str = "root"
+) -> AsyncIterator[RegistryClient]:
     """Open a client that signs in with Basic credentials, as installers and uploaders do."""
-    headers = {"Authorization": aiohttp.encode_basic_auth("root", token)}
+    headers = {"Authorization": aiohttp.encode_basic_auth(username, token)}
     async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session:
         yield RegistryClient(session=session, url=url, project_id=project_id)

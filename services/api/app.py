@@ -42,8 +42,11 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[DESCRIPTION] = describe
         app[PAGES] = await asyncio.to_thread(load_pages)
         app[LIFECYCLE] = Lifecycle()
-        async with use_cases.note_download.writing():
-            yield
+        try:
+            async with use_cases.note_download.writing():
+                yield
+        finally:
+            await use_cases.admission.finish()
 
 
 def _installed_version() -> str:

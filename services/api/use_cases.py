@@ -9,7 +9,7 @@ from shared.usecases.admission import Admission
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
-from shared.usecases.download import OpenPackageFile, ReadCoreMetadata
+from shared.usecases.download import OpenPackageFile, ReadCoreMetadata, ReadProvenance
 from shared.usecases.forward import ForwardUnknownName
 from shared.usecases.instance_settings import ChangeSettings, ShowSettings
 from shared.usecases.job_token_scope import (
@@ -62,6 +62,7 @@ class UseCases:
     forward_unknown_name: ForwardUnknownName
     open_package_file: OpenPackageFile
     read_core_metadata: ReadCoreMetadata
+    read_provenance: ReadProvenance
     note_download: NoteDownloads
     delete_package: DeletePackage
     delete_package_file: DeletePackageFile
@@ -146,6 +147,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
         forward_unknown_name=ForwardUnknownName(store, settings.forward_url),
         open_package_file=OpenPackageFile(store=store, blobs=blobs),
         read_core_metadata=ReadCoreMetadata(store),
+        read_provenance=ReadProvenance(store),
         note_download=NoteDownloads(store),
         delete_package=DeletePackage(store, queue),
         delete_package_file=DeletePackageFile(store, queue),

@@ -88,6 +88,12 @@ class SqlPackageReads:
         )
         return row.core_metadata if row else None
 
+    async def attestations(self, file_id: PackageFileId) -> bytes | None:
+        row = await self._transaction.row(
+            select(package_file_metadata.c.attestations).where(package_file_metadata.c.file_id == file_id)
+        )
+        return row.attestations if row else None
+
     async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:
         rows = await self._transaction.rows(
             select(package_files.c.blob_key).where(package_files.c.blob_key.in_(list(keys)))
@@ -140,6 +146,7 @@ def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
             package_files.c.requires_python,
             package_file_metadata.c.core_metadata_sha256.label("metadata_sha256"),
             case((is_yanked, reason)).label("yanked_reason"),
+            package_file_metadata.c.attestations.is_not(None).label("has_provenance"),
             package_files.c.created_at.label("uploaded_at"),
             package_names.c.status.label("name_status"),
             package_names.c.status_reason.label("name_reason"),

@@ -100,7 +100,9 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         if row is None:
             raise FileNameTaken
         file = PackageFile(**row._asdict())
-        await self._transaction.change(insert(package_file_metadata).values(file_id=file.id, form=new.form))
+        await self._transaction.change(
+            insert(package_file_metadata).values(file_id=file.id, form=new.form, attestations=new.attestations)
+        )
         self._transaction.touch(CounterScope.PROJECT, file.project_id)
         return file
 

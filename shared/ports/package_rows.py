@@ -54,6 +54,7 @@ class NewPackageFile:
         uploader_kind: "user", "deploy_token" or "job".
         uploader_id: the id of that user, token or job token.
         token_id: the access token that was used.
+        attestations: the JSON array of those that came with it, checked; None when none did.
     """
 
     package_id: PackageId
@@ -67,6 +68,7 @@ class NewPackageFile:
     uploader_kind: str
     uploader_id: int
     token_id: int | None
+    attestations: bytes | None = None
 
 
 class PackageReads(Protocol):
@@ -109,6 +111,10 @@ class PackageReads(Protocol):
 
     async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
         """Return the stored METADATA bytes of the file, or None when there are none."""
+        ...
+
+    async def attestations(self, file_id: PackageFileId) -> bytes | None:
+        """Return the attestations that came with the file, byte for byte as they were added, or None without any."""
         ...
 
     async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:

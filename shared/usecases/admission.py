@@ -31,12 +31,14 @@ class Admission:
         defaults: the settings of the instance where no administrator has decided otherwise.
         now: the clock, in UTC.
         noted_uses: when this process last tried to note a token's use; one entry for each token that it has seen.
+        noting: the notes that are being written; `finish` waits for them.
     """
 
     store: MetadataStore
     defaults: InstanceSettings
     now: Callable[[], datetime] = _now
     noted_uses: dict[TokenId, datetime] = field(default_factory=dict)
+    noting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def principal(self, credentials: Credentials, *, door: Door, accepted: tuple[str, ...]) -> Principal:
         """Return who the credentials that this door looks at speak for; Anonymous when none of them counts.
@@ -179,9 +181,21 @@ class Admission:
         if latest is not None and now - latest < _LAST_USED_GRAIN:
             return
         self.noted_uses[token.id] = now
-        with suppress(MetadataUnavailable, StorageFull, TimeoutError):
-            async with asyncio.timeout(_BOOKKEEPING_SECONDS), self.store.writing() as rows:
-                await rows.tokens.mark_used(token.id, at=now)
+        # Not cancelled when the wait is over: on SQLite that would take as long as the lock that it waits for.
+        task = asyncio.create_task(self._mark_used(token.id, now), name="larder token use")
+        self.noting.add(task)
+        task.add_done_callback(self.noting.discard)
+        await asyncio.wait({task}, timeout=_BOOKKEEPING_SECONDS)
+
+    async def _mark_used(self, token_id: TokenId, at: datetime) -> None:
+        with suppress(MetadataUnavailable, StorageFull):
+            async with self.store.writing() as rows:
+                await rows.tokens.mark_used(token_id, at=at)
+
+    async def finish(self) -> None:
+        """Wait for what is still being noted; to be called before the store is closed."""
+        if self.noting:
+            await asyncio.wait(self.noting)
 
 
 def pull_rules(settings: InstanceSettings) -> PullRules:

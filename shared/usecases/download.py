@@ -1,10 +1,11 @@
-"""Hand out the bytes of a file, or of its core metadata."""
+"""Hand out the bytes of a file, or what is served beside it: its core metadata, its provenance."""
 
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.attestations import encode_provenance
 from shared.errors import LarderError, NotFound, RecordNotFound
 from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, Project, Visibility
 from shared.ports.blob_store import BlobStore, LocalBlob
@@ -34,11 +35,10 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
-class MetadataDownload:
-    """Core metadata that may be sent.
+class NeighbourDownload:
+    """What stands beside a file and may be sent.
 
     Args:
-        raw: unmodified.
         is_public: as of the file.
     """
 
@@ -114,8 +114,8 @@ class ReadCoreMetadata:
     store: MetadataStore
     now: Callable[[], datetime] = _now
 
-    async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> MetadataDownload:
-        """Return the metadata of the installable file.
+    async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> NeighbourDownload:
+        """Return the metadata of the installable file, unmodified.
 
         Raises:
             NotFound, RecordNotFound: as of the file; or nothing is stored for it.
@@ -127,7 +127,38 @@ class ReadCoreMetadata:
             if file is None or raw is None:
                 raise _no_file(visit)
             is_public = await _is_public(rows, visit, file)
-        return MetadataDownload(raw=raw, sha256=hashlib.sha256(raw).hexdigest(), is_public=is_public)
+        return _neighbour(raw, is_public=is_public)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProvenance:
+    """Make the provenance object that a file's `.provenance` neighbour serves (PEP 740).
+
+    Args:
+        now: the clock, in UTC.
+    """
+
+    store: MetadataStore
+    now: Callable[[], datetime] = _now
+
+    async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> NeighbourDownload:
+        """Return the provenance object of the installable file, in JSON.
+
+        Raises:
+            NotFound, RecordNotFound: as of the file; or no attestations came with it.
+        """
+        source = source_of_files(visit, now=self.now())
+        async with self.store.reading() as rows:
+            file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
+            attestations = await rows.packages.attestations(file.id) if file else None
+            if file is None or attestations is None:
+                raise _no_file(visit)
+            is_public = await _is_public(rows, visit, file)
+        return _neighbour(encode_provenance(attestations), is_public=is_public)
+
+
+def _neighbour(raw: bytes, *, is_public: bool) -> NeighbourDownload:
+    return NeighbourDownload(raw=raw, sha256=hashlib.sha256(raw).hexdigest(), is_public=is_public)
 
 
 async def _is_public(rows: Reading, visit: AnyVisit, file: PackageFile) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
+from shared.attestations import check_attestations, encode_attestations
 from shared.blob_keys import new_blob_key, started_at
 from shared.errors import (
     BlobStoreUnavailable,
@@ -76,7 +77,8 @@ class UploadForm:
         file_name: as the client sent it.
         requires_python: None when absent or blank.
         sha256_digest: what the client says the content's digest is, lower-case; None when it says nothing.
-        fields: every text field as sent: name -> values in order.
+        fields: every text field as sent, but for the attestations: name -> values in order.
+        attestations: a JSON array of attestation objects (PEP 740), unchecked; None when absent or blank.
     """
 
     name: str
@@ -85,6 +87,17 @@ class UploadForm:
     requires_python: str | None
     sha256_digest: str | None
     fields: dict[str, list[str]]
+    attestations: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What is to get a row: bytes that are durable, and what was attested of them."""
+
+    file_name: str
+    key: BlobKey
+    receipt: BlobReceipt
+    attestations: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +139,14 @@ class UploadPackageFile:
             blob: holds all bytes of the file and is not committed yet.
 
         Returns:
-            PUBLISHED also when the very same bytes are there under this name already.
+            PUBLISHED also when the very same bytes are there under this name already. Then nothing changes, even when
+            other attestations came with them this time: those are checked, and not kept.
 
         Raises:
             Forbidden: a protection rule keeps this uploader from the package, or the status of its name keeps all of
                 them; nothing remains.
-            ValidationFailed: a name, the version, a digest or the archive itself breaks a rule; nothing remains.
+            ValidationFailed: a name, the version, a digest, an attestation or the archive itself breaks a rule;
+                nothing remains. Attestations are checked even where other checks are off: see `shared.attestations`.
             FileNameTaken: the name holds other bytes; nothing remains.
             NotFound: "Package": it was deleted while it was being processed.
             UploadTooOld: it took so long that it must be sent again.
@@ -148,7 +163,9 @@ class UploadPackageFile:
         try:
             if form.sha256_digest is not None and form.sha256_digest != receipt.sha256:
                 raise ValidationFailed("sha256_digest does not match the uploaded file")
-            return await self._publish(visit, form, file_name, key=blob.key, receipt=receipt)
+            sent = check_attestations(form.attestations or "[]", file_name=file_name, sha256=receipt.sha256)
+            new = _Content(file_name=file_name, key=blob.key, receipt=receipt, attestations=encode_attestations(sent))
+            return await self._publish(visit, form, new)
         except (Forbidden, ValidationFailed, FileNameTaken, NotFound, UploadTooOld, StorageFull):
             # Refused, so no row needs these bytes. After a lost connection nobody knows that: the orphan sweep decides.
             await self._discard_unless_known(blob.key)
@@ -168,16 +185,14 @@ class UploadPackageFile:
             raise ValidationFailed(f"File name {file_name} is not one of version {form.version}")
         return file_name
 
-    async def _publish(
-        self, visit: Visit, form: UploadForm, file_name: str, *, key: BlobKey, receipt: BlobReceipt
-    ) -> UploadOutcome:
+    async def _publish(self, visit: Visit, form: UploadForm, new: _Content) -> UploadOutcome:
         while True:
-            admitted = await self._admit(visit, form, file_name, key=key, receipt=receipt)
+            admitted = await self._admit(visit, form, new)
             if admitted.is_ours:
                 return await self._conclude(admitted.file, await self._verdict(admitted.file))
             outcome = await self._join(admitted.file, form)
             if outcome is not None:
-                await self._discard(key)
+                await self._discard(new.key)
                 return outcome
 
     async def _join(self, file: PackageFile, form: UploadForm) -> UploadOutcome | None:
@@ -195,9 +210,7 @@ class UploadPackageFile:
                 # Refused, perhaps for what its form said and not for its bytes, or deleted.
                 return None
 
-    async def _admit(
-        self, visit: Visit, form: UploadForm, file_name: str, *, key: BlobKey, receipt: BlobReceipt
-    ) -> _Admitted:
+    async def _admit(self, visit: Visit, form: UploadForm, new: _Content) -> _Admitted:
         """Add the row, or find the equal one that is published or being processed."""
         uploader = visit.principal
         if isinstance(uploader, Anonymous):
@@ -220,27 +233,28 @@ class UploadPackageFile:
             # Not earlier: the first package of a name brings the row that is held.
             await hold_open_name(rows, visit, name=package.normalized_name)
             failed: list[PackageFileId] = []
-            for other in await rows.packages.files_named(package.id, file_name):
+            for other in await rows.packages.files_named(package.id, new.file_name):
                 if other.status is PackageFileStatus.ERROR:
                     failed.append(other.id)
-                elif other.sha256 != receipt.sha256:
+                elif other.sha256 != new.receipt.sha256:
                     raise FileNameTaken
                 else:
                     return _Admitted(file=other, is_ours=False)
             for file_id in failed:
                 await rows.packages.doom_file(file_id, source=frozenset({PackageFileStatus.ERROR}))
-            if datetime.now(UTC) - started_at(key) > timedelta(seconds=self.upload_max_seconds):
+            if datetime.now(UTC) - started_at(new.key) > timedelta(seconds=self.upload_max_seconds):
                 raise UploadTooOld
             file = await rows.packages.add_file(
                 NewPackageFile(
                     package_id=package.id,
                     project_id=visit.project.id,
-                    blob_key=key,
-                    file_name=file_name,
-                    size_bytes=receipt.size_bytes,
-                    sha256=receipt.sha256,
+                    blob_key=new.key,
+                    file_name=new.file_name,
+                    size_bytes=new.receipt.size_bytes,
+                    sha256=new.receipt.sha256,
                     requires_python=form.requires_python,
                     form=form.fields,
+                    attestations=new.attestations,
                     uploader_kind=_KINDS[type(uploader)],
                     uploader_id=uploader.user.id if isinstance(uploader, SignedIn) else uploader.token_id,
                     token_id=uploader.token_id,

@@ -11,6 +11,7 @@ import pytest
 
 from shared.models import User
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
+from tests.waiting import eventually
 
 TOKENS = "/api/v4/personal_access_tokens"
 UNAUTHORIZED = b'{"message":"401 Unauthorized"}'
@@ -353,3 +354,21 @@ async def test_a_token_that_can_only_read_changes_no_token(bare_registry: Regist
     for method, path in (("DELETE", ""), ("POST", "/rotate")):
         refused = await bare_registry.ask(method, f"{TOKENS}/{reader['id']}{path}", token=reader["token"])
         assert (refused.status, refused.json["error"]) == (403, "insufficient_scope")
+
+
+async def test_a_request_does_not_wait_for_its_tokens_use_to_be_noted(bare_registry: Registry) -> None:
+    registry = bare_registry
+    _, token = await registry.add_user("somebody")
+    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", isolation_level=None)
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(5):  # A writer waits ten for the lock.
+            assert (await registry.get("/api/v4/user", token=token)).status == 200
+    finally:
+        database.close()
+
+    async def is_noted() -> bool:
+        tokens = (await registry.get("/api/v4/personal_access_tokens?search=somebody")).json
+        return [one["last_used_at"] is not None for one in tokens] == [True]
+
+    await eventually(is_noted, what="the use is noted when the lock is gone", timeout_seconds=20)

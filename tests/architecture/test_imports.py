@@ -19,7 +19,8 @@ _WORDS = {
     "shared.status_markers",
     "shared.yanks",
 }
-_CORE = _WORDS | {"shared.access", "shared.blob_keys", "shared.credentials", "shared.forwarding", "packaging"}
+_RULES = {"shared.access", "shared.attestations", "shared.blob_keys", "shared.credentials", "shared.forwarding"}
+_CORE = _WORDS | _RULES | {"packaging"}
 _LOGGING = {"shared.log", "structlog"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
 _SERVICE = _CORE | _LOGGING | {"shared.ports", "shared.usecases", "shared.backends", "shared.settings"}

@@ -1,5 +1,6 @@
 """The clauses about what stands on the pages: PEP 503, 592, 629, 658, 691, 700, 714, 740 and 792."""
 
+import base64
 import hashlib
 import json
 import re
@@ -244,6 +245,30 @@ def _(index: Index) -> None:
         provenance = json.loads(index.kept(url, "*/*").body)
         assert provenance["version"] == 1
         assert all(bundle["attestations"] for bundle in provenance["attestation_bundles"])
+
+
+@CLAUSES.must("PEP 740", "provenance is announced by an absolute URL, and by the same one where HTML tells of it")
+def _(index: Index) -> None:
+    in_json = {file["filename"]: file["provenance"] for file in _files(index) if file.get("provenance")}
+    if not in_json:
+        raise AbsentError("no provenance is announced")
+    assert all(urlsplit(url).scheme and urlsplit(url).netloc for url in in_json.values())
+    for anchor in _anchors(index):
+        assert anchor.attributes.get("data-provenance") in (None, in_json.get(anchor.text))
+
+
+@CLAUSES.must("PEP 740", "each attestation is of version 1 and speaks of the very file beside which it is served")
+def _(index: Index) -> None:
+    announced = [(file["provenance"], file["hashes"]["sha256"]) for file in _files(index) if file.get("provenance")]
+    if not announced:
+        raise AbsentError("no provenance is announced")
+    for url, sha256 in announced:
+        for bundle in json.loads(index.kept(url, "*/*").body)["attestation_bundles"]:
+            assert bundle["publisher"]["kind"]
+            for attestation in bundle["attestations"]:
+                assert attestation["version"] == 1
+                (subject,) = json.loads(base64.b64decode(attestation["envelope"]["statement"]))["subject"]
+                assert subject["digest"]["sha256"] == sha256
 
 
 @CLAUSES.must("PEP 792", "a status is one of the four, beside an optional reason")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.attestations import MAX_BYTES, check_attestations, provenance
+from shared.attestations import MAX_BYTES, check_attestations, encode_attestations, encode_provenance
 from shared.errors import ValidationFailed
 from tests.attestations import PUBLISH, SLSA, attestation, encoded, statement
 
@@ -88,11 +88,31 @@ def test_a_field_that_holds_no_list_of_them_is_refused(text: str, reason: str) -
 
 def test_the_provenance_holds_them_as_they_were_sent() -> None:
     good = attestation(GOOD, extra={"kept": "ä"})
-    told = provenance(check(good))
-    assert told == {
+    stored = encode_attestations(check(good))
+    assert stored == json.dumps([good], ensure_ascii=False, separators=(",", ":")).encode()
+    assert json.loads(encode_provenance(stored)) == {
         "version": 1,
         "attestation_bundles": [{"publisher": {"kind": "Larder", "claims": None}, "attestations": [good]}],
     }
+
+
+def test_what_is_stored_is_what_was_checked() -> None:
+    """Of a member that is there twice the last counts, for the check as for readers."""
+    good = json.dumps(attestation(GOOD))
+    text = f'[ {{"version": 2, {good[1:]} ]'
+    stored = encode_attestations(check_attestations(text, file_name=NAME, sha256=SHA256))
+    assert stored == f"[{good}]".replace(": ", ":").replace(", ", ",").encode()
+
+
+def test_without_any_nothing_is_stored() -> None:
+    assert encode_attestations(()) is None
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", r'"\ud800"'])
+def test_what_only_some_readers_take_for_json_is_refused(text: str) -> None:
+    sent = f'[{json.dumps(attestation(GOOD))[:-1]}, "extra": {text}}}]'
+    with pytest.raises(ValidationFailed, match="no JSON"):
+        encode_attestations(check_attestations(sent, file_name=NAME, sha256=SHA256))
 
 
 JSON = st.recursive(

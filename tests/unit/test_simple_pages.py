@@ -35,6 +35,7 @@ def file_with(yanked_reason: str | None) -> IndexedFile:
         requires_python=None,
         metadata_sha256=None,
         yanked_reason=yanked_reason,
+        has_provenance=False,
         uploaded_at=datetime(2026, 11, 21, tzinfo=UTC),
     )
 

@@ -1,6 +1,7 @@
-"""The files of a project or of a group's projects, and the core metadata beside them."""
+"""The files of a project or of a group's projects, and the core metadata and the provenance beside them."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -12,26 +13,29 @@ from services.api.keys import USE_CASES, VISIT, visit_of
 from services.api.presenters.file_response import Representation, plan_response, send
 from shared.errors import NotFound, RecordNotFound
 from shared.models import PackageFileId, PackageId
-from shared.usecases.download import Download, OpenPackageFile
+from shared.usecases.download import Download, NeighbourDownload, OpenPackageFile
 
 _METADATA_SUFFIX = ".metadata"
+_PROVENANCE_SUFFIX = ".provenance"
 _CONTENT_TYPE = "application/octet-stream"
+_PROVENANCE_CONTENT_TYPE = "application/vnd.pypi.integrity.v1+json"
 _SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 async def file(request: web.Request) -> web.StreamResponse:
-    """Send a file by its digest and name, or the core metadata of the file whose name stands before `.metadata`.
+    """Send a file by its digest and name, or what stands beside the file whose name the suffix follows.
 
-    Source: contract, PyPI E3, E6 and section 7; PEP 658.
+    That is its core metadata for `.metadata`, and its provenance for `.provenance`.
+
+    Source: contract, PyPI E3, E6 and section 7; PEP 658, PEP 740.
     """
     file_name = file_path(request, "file_name", told_as="file_identifier")
     sha256 = request.match_info["sha256"]
-    if file_name.endswith(_METADATA_SUFFIX):
-        try:
-            return await _metadata(request, sha256, file_name.removesuffix(_METADATA_SUFFIX))
-        except (NotFound, RecordNotFound):
+    for suffix, send_neighbour in ((_METADATA_SUFFIX, _metadata), (_PROVENANCE_SUFFIX, _provenance)):
+        if file_name.endswith(suffix):
             # With the checks off, a file may be called so itself.
-            pass
+            with suppress(NotFound, RecordNotFound):
+                return await send_neighbour(request, sha256, file_name.removesuffix(suffix))
     return await _file(request, sha256, file_name)
 
 
@@ -83,12 +87,26 @@ def _stream(opened: OpenPackageFile, download: Download, offset: int, length: in
 
 async def _metadata(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:
     download = await request.app[USE_CASES].read_core_metadata(visit_of(request), sha256=sha256, file_name=file_name)
+    cache_control = _cache_control(is_public=download.is_public)
+    return await _send_neighbour(request, download, content_type=_CONTENT_TYPE, cache_control=cache_control)
+
+
+async def _provenance(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:
+    download = await request.app[USE_CASES].read_provenance(visit_of(request), sha256=sha256, file_name=file_name)
+    # The URL has the digest of the file, of which more may be attested later (PEP 740).
+    cache_control = "no-cache" if download.is_public else "private, no-cache"
+    return await _send_neighbour(request, download, content_type=_PROVENANCE_CONTENT_TYPE, cache_control=cache_control)
+
+
+async def _send_neighbour(
+    request: web.Request, download: NeighbourDownload, *, content_type: str, cache_control: str
+) -> web.StreamResponse:
     representation = Representation(
         sha256=download.sha256,
         size_bytes=len(download.raw),
         modified_at=None,
-        cache_control=_cache_control(is_public=download.is_public),
-        headers={hdrs.CONTENT_TYPE: _CONTENT_TYPE},
+        cache_control=cache_control,
+        headers={hdrs.CONTENT_TYPE: content_type},
     )
     return await send(request, plan_response(request.method, request.headers, representation), download.raw)
 

@@ -30,7 +30,7 @@ Source = Path | bytes | Callable[[int, int], AsyncGenerator[bytes, None]]
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """Bytes that never change, and what is said of them.
+    """Bytes, and what is said of them.
 
     Args:
         modified_at: when they were uploaded; None where nobody knows.

@@ -1,7 +1,7 @@
 """The simple index and the simple page as HTML.
 
-Source: PEP 503, 592, 629, 658, 714, 792; contract, PyPI 5.1 (title, attributes and their order), with a line break and
-a line for each link.
+Source: PEP 503, 592, 629, 658, 714, 740, 792; contract, PyPI 5.1 (title, attributes and their order), with a line break
+and a line for each link.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +60,8 @@ def _file_anchor(file: IndexedFile, links: PypiLinks) -> str:
         attributes |= {"data-core-metadata": digest, "data-dist-info-metadata": digest}
     if file.yanked_reason is not None:
         attributes["data-yanked"] = file.yanked_reason
+    if file.has_provenance:
+        attributes["data-provenance"] = links.provenance(sha256=file.sha256, file_name=file.file_name)
     return _anchor(links.file(sha256=file.sha256, file_name=file.file_name), file.file_name, attributes)
 
 

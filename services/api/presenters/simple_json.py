@@ -1,6 +1,6 @@
 """The simple index and the simple page as JSON.
 
-Source: PEP 691, 592, 700, 714, 792; contract, PyPI 5.2 (the URL carries the fragment).
+Source: PEP 691, 592, 700, 714, 740, 792; contract, PyPI 5.2 (the URL carries the fragment).
 """
 
 from collections.abc import Sequence
@@ -62,6 +62,8 @@ def _file(file: IndexedFile, links: PypiLinks) -> dict[str, Any]:
     metadata_sha256 = advertised_digest(file)
     if metadata_sha256 is not None:
         told["core-metadata"] = told["dist-info-metadata"] = {"sha256": metadata_sha256}
+    if file.has_provenance:
+        told["provenance"] = links.provenance(sha256=file.sha256, file_name=file.file_name)
     return told
 
 

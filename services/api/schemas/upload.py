@@ -23,6 +23,7 @@ _TRUNCATED = {
     "keywords": 1024,
 }
 """Field -> how many characters of it are kept. A longer one is no error."""
+_ATTESTATIONS = "attestations"
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
@@ -87,12 +88,14 @@ class UploadSchema(GrapeSchema):
     description_content_type = _Single()
     summary = _Single()
     keywords = _Single()
+    attestations = _Single()
 
 
 def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
     """Return what the form says, and its file.
 
-    Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened.
+    Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened and for
+    the attestations, which are stored by themselves.
 
     Raises:
         InvalidParameters: the file, the name or the version is missing, or a field is malformed.
@@ -109,7 +112,8 @@ def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
         file_name=file.file_name,
         requires_python=kept.get("requires_python", [""])[0].strip() or None,
         sha256_digest=upload.get("sha256_digest") or None,
-        fields=form.fields | kept,
+        attestations=upload.get(_ATTESTATIONS, "").strip() or None,
+        fields={name: sent for name, sent in (form.fields | kept).items() if name != _ATTESTATIONS},
     ), file
 
 

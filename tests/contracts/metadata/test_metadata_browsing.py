@@ -1,6 +1,7 @@
 """What readers of packages see: index, page, installable_file."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -25,6 +26,8 @@ from tests.contracts.metadata.sample_rows import (
     accept,
     doom,
     file_as_it_is,
+    new_file,
+    new_package,
     new_project,
     package_of,
     publish,
@@ -168,9 +171,36 @@ async def test_a_page_says_all_that_a_simple_page_needs(store: SqlMetadataStore)
             requires_python=">=3.11,<4",
             metadata_sha256=hashlib.sha256(raw).hexdigest(),
             yanked_reason=None,
+            has_provenance=False,
             uploaded_at=file.created_at,
         ),
     )
+
+
+async def test_attestations_are_kept_byte_for_byte_and_their_files_page_tells_of_them(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    attestations = b'[{"version":1,"extra":"\xc3\xa4\xff"}]'
+    for file_name, sent in (("attested.whl", attestations), ("plain.whl", None)):
+        async with store.writing() as rows:
+            package, _ = await rows.packages.find_or_add(new_package(project.id))
+            file = await rows.packages.add_file(replace(new_file(package, file_name), attestations=sent))
+        await accept(store, file)
+    async with store.reading() as rows:
+        page = await rows.packages.page(project.id, DEMO)
+        assert page is not None
+        assert [(line.file_name, line.has_provenance) for line in page.files] == [
+            ("attested.whl", True),
+            ("plain.whl", False),
+        ]
+        stored = [await rows.packages.attestations(line.file_id) for line in page.files]
+        assert stored == [attestations, None]
+
+    attested, _ = page.files
+    async with store.writing() as rows:
+        await rows.packages.lock(attested.package_id)
+        await rows.packages.remove_file(attested.file_id, source=PackageFileStatus.DEFAULT)
+    async with store.reading() as rows:
+        assert await rows.packages.attestations(attested.file_id) is None
 
 
 async def test_a_page_goes_by_package_then_by_file(store: SqlMetadataStore) -> None:

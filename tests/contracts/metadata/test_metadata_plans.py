@@ -51,6 +51,7 @@ QUERIES: dict[str, ProjectQuery] = {
     "package": lambda rows, _: rows.packages.package(PackageId(7)),
     "file": lambda rows, _: rows.packages.file(PackageFileId(7)),
     "form": lambda rows, _: rows.packages.form(PackageFileId(7)),
+    "attestations": lambda rows, _: rows.packages.attestations(PackageFileId(7)),
     "core_metadata": lambda rows, _: rows.packages.core_metadata(PackageFileId(7)),
     "known_blobs": lambda rows, _: rows.packages.known_blobs([BlobKey("7")]),
     "unleased": lambda rows, _: rows.packages.unleased(created_before=NOW, limit=100),
