@@ -37,6 +37,6 @@ def keyset_headers(
     if following is None:
         return {}
     known = {"page": 1, "pagination": "keyset", "per_page": wanted.size, **parameters}
-    sent = [pair for pair in sent_parameters(request) if pair[0] in known or pair[0] in _ORDER]
-    url = link_url(request, {"cursor": encode_cursor(following)}, sent=sent, parameters=known)
+    sent = {name: value for name, value in sent_parameters(request) if name in known or name in _ORDER}
+    url = link_url(request, {"cursor": encode_cursor(following)}, sent=list(sent.items()), parameters=known)
     return {hdrs.LINK: f'<{url}>; rel="next"'}

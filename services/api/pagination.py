@@ -20,6 +20,8 @@ _LARGEST_NUMBER = 2**31
 """Beyond this every list is over; it keeps the offset within what databases take."""
 _SECRETS = frozenset({"private_token", "access_token", "bearer_token", "job_token", "token"})
 """Parameters that are credentials: answers are kept and passed on, so they are never repeated there."""
+_OF_PATH = frozenset({"id", "package_id"})
+"""Parameters that count where they stand in the path, whatever the query says."""
 _LONGEST_LINK = 6000
 """Clients and proxies refuse header lines of about 8,000 characters."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
@@ -65,7 +67,7 @@ def page_headers(
     sent = sent_parameters(request)
     links = _links(request, numbers, wanted.size, sent=sent, parameters=parameters)
     if len(links) > _LONGEST_LINK:
-        known = [pair for pair in sent if pair[0] in parameters]
+        known = list({name: value for name, value in sent if name in parameters}.items())
         links = _links(request, numbers, wanted.size, sent=known, parameters=parameters)
     headers = {
         "X-Per-Page": str(wanted.size),
@@ -113,9 +115,10 @@ def link_url(
         own: what makes it another place of the list; it stands in for what was sent of these names.
         parameters: defaults, where nothing was sent.
     """
-    names = {name for name, _ in sent}
+    kept = [pair for pair in sent if pair[0] not in _OF_PATH or pair[0] not in parameters]
+    names = {name for name, _ in kept}
     defaults = [pair for pair in parameters.items() if pair[0] not in names]
-    pairs = [pair for pair in (*sent, *defaults) if pair[0] not in own]
+    pairs = [pair for pair in (*kept, *defaults) if pair[0] not in own]
     query = sorted([*pairs, *own.items()], key=lambda pair: pair[0])
     return f"{external_url(request)}{request.rel_url.raw_path}?{urlencode(query)}"
 

@@ -79,7 +79,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
         if isinstance(value, str):
             return datetime.fromisoformat(value)
-        return None if value is None else value.astimezone(UTC)
+        if value is None:
+            return None
+        # asyncpg stores the first and the last instant that Python knows as infinities, which come back without a zone.
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class EnumText(TypeDecorator[WordT]):

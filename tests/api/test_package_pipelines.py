@@ -193,3 +193,16 @@ async def test_a_pipeline_of_another_project_is_shown_to_those_only_who_see_that
         f"{path}/package_files": [900],
     }
     assert some == {**{place: [] for place in all_of_them}, "pipelines": [800]}
+
+
+async def test_a_link_stays_short_and_names_the_place_that_was_asked(bare_registry: Registry) -> None:
+    project, (package_id,) = await open_project(bare_registry, Stored())
+    for number in (800, 900):
+        await store_pipeline(bare_registry.settings.database_url, project, number, of_packages=[package_id])
+    url = packages_of(project)
+    for path, numbers in ((url, {"id": project.id}), (f"{url}/{package_id}/pipelines", {"package_id": package_id})):
+        for query in (f"id={'9' * 3000}&package_id={'9' * 3000}", "&".join(["sort=desc"] * 700), "x=y&sort=desc"):
+            link = (await bare_registry.get(f"{path}?{query}&per_page=1", token=None)).headers["link"]
+            assert len(link) < 8000
+            assert f"id={project.id}&" in link
+            assert all(f"{name}={number}&" in link for name, number in numbers.items())

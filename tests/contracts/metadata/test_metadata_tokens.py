@@ -189,3 +189,14 @@ async def test_a_personal_token_is_found_by_its_id_and_no_other_kind_is(store: S
         assert token.description == "of the train"
         for other in (deploy.id, TokenId(999), TokenId(0), TokenId(-1), TokenId(2**63)):
             assert await rows.tokens.personal(other) is None
+
+
+async def test_a_token_may_end_at_any_instant_that_there_is(store: SqlMetadataStore) -> None:
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for number, end in enumerate((first, first + DAY, last - DAY, last)):
+        async with store.writing() as rows:
+            added = await add_token(rows, str(number) * 64, expires_at=end)
+        async with store.reading() as reader:
+            found = await reader.tokens.by_digest(str(number) * 64)
+        assert (added.expires_at, found) == (end, added)
+        assert added.is_expired(NOW) is (end < NOW)
