@@ -14,7 +14,8 @@ from shared.ports.failed_attempts import IpAddress
 from shared.queue.connection import new_client
 
 WINDOW_MS = 60_000
-_NOTE_SECONDS = 0.2
+_NOTE_SECONDS = 1.0
+"""How long a request that failed may wait to be counted: no other request waits for that."""
 _CALLS_AT_ONCE = 16
 _MOST_BLOCKED = 10_000
 _SITE_PREFIX_BITS = 64
@@ -30,11 +31,14 @@ class RedisFailedAttempts:
             again with the next failure.
     """
 
-    def __init__(self, redis: Redis, *, limit: int, now: Callable[[], float], most_blocked: int) -> None:
+    def __init__(
+        self, redis: Redis, *, limit: int, now: Callable[[], float], most_blocked: int, note_seconds: float
+    ) -> None:
         self._redis = redis
         self._limit = limit
         self._now = now
         self._most_blocked = most_blocked
+        self._note_seconds = note_seconds
         self._blocked_until: dict[str, float] = {}
         self._slots = asyncio.Semaphore(_CALLS_AT_ONCE)
 
@@ -49,7 +53,7 @@ class RedisFailedAttempts:
             return blocked_seconds  # Somebody noted it while this request was under way.
         client = _client(address)
         try:
-            async with asyncio.timeout(_NOTE_SECONDS), self._slots:
+            async with asyncio.timeout(self._note_seconds), self._slots:
                 failures, remaining_ms = await self._count(client)
         except (RedisError, OSError):
             return 0.0
@@ -90,7 +94,12 @@ def _client(address: IpAddress) -> str:
 
 @asynccontextmanager
 async def open_failed_attempts(
-    redis_url: str, *, limit: int, now: Callable[[], float] = time.monotonic, most_blocked: int = _MOST_BLOCKED
+    redis_url: str,
+    *,
+    limit: int,
+    now: Callable[[], float] = time.monotonic,
+    most_blocked: int = _MOST_BLOCKED,
+    note_seconds: float = _NOTE_SECONDS,
 ) -> AsyncIterator[RedisFailedAttempts]:
     """Open the count. Redis need not be there.
 
@@ -98,12 +107,13 @@ async def open_failed_attempts(
         redis_url: `redis://`, `rediss://` or `unix:///path`.
         limit: how many failures a client may have in a minute.
         now: a clock in seconds that never goes back, by which blocks end.
+        note_seconds: how long a note may take; one that takes longer does not count.
 
     Raises:
         SettingsInvalid: the URL is not that of a Redis.
     """
     redis = new_client(redis_url)
     try:
-        yield RedisFailedAttempts(redis, limit=limit, now=now, most_blocked=most_blocked)
+        yield RedisFailedAttempts(redis, limit=limit, now=now, most_blocked=most_blocked, note_seconds=note_seconds)
     finally:
         await redis.aclose(close_connection_pool=True)

@@ -42,14 +42,14 @@ def clock() -> Clock:
 @pytest.fixture
 async def attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of one process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=30) as opened:
         yield opened
 
 
 @pytest.fixture
 async def other_attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of another process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=30) as opened:
         yield opened
 
 
