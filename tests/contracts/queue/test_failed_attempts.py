@@ -42,14 +42,14 @@ def clock() -> Clock:
 @pytest.fixture
 async def attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of one process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=30) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
         yield opened
 
 
 @pytest.fixture
 async def other_attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of another process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=30) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
         yield opened
 
 
@@ -110,8 +110,9 @@ async def test_all_processes_count_together(attempts: FailedAttempts, other_atte
     assert min(attempts.seconds_blocked(ALICE), other_attempts.seconds_blocked(ALICE)) > 50
 
 
-async def test_failures_at_the_same_time_are_all_counted(attempts: FailedAttempts, redis_server: RedisServer) -> None:
-    blocked_seconds = await asyncio.gather(*(attempts.note(ALICE) for _ in range(40)))
+async def test_failures_at_the_same_time_are_all_counted(redis_server: RedisServer) -> None:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, note_seconds=30) as attempts:
+        blocked_seconds = await asyncio.gather(*(attempts.note(ALICE) for _ in range(40)))
 
     assert sum(seconds == 0.0 for seconds in blocked_seconds) == LIMIT
     async with redis_of(redis_server) as redis:
