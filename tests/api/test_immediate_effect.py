@@ -27,7 +27,7 @@ from tests.backends import PostgresqlServer, postgresql_database, postgresql_ser
 
 __all__ = ["postgresql_database", "postgresql_server"]
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

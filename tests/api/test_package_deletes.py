@@ -276,6 +276,7 @@ async def test_of_deletes_at_once_one_deletes(bare_registry: Registry) -> None:
     assert len(audited(bare_registry, "package.deleted", "package_file.deleted")) == 2
 
 
+@pytest.mark.slow
 async def test_deleting_and_uploading_the_same_version_at_once_leaves_one_or_none_whole(registry: Registry) -> None:
     assert (await registry.upload(WHEEL, file_name=WHEEL_NAME)).status == 201
     for _ in range(5):

@@ -3,6 +3,7 @@
 import asyncio
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from tests.api.raw_http import BOUNDARY, END, FORM_TYPE, connected, head, part, 
 from tests.api.registry import NOTHING, Registry
 from tests.distributions import build_wheel
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 WHEEL = build_wheel("pkg", "1.0")
 FIELDS = [

@@ -13,6 +13,8 @@ from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 
+pytestmark = pytest.mark.slow
+
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 COMMANDS = {
     "uv": "uv publish --publish-url {url} dist/*",

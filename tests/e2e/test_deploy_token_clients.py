@@ -13,7 +13,7 @@ from tests.distributions import build_wheel, module_name, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 NAME = "Deployed.Package"
 READ, WRITE = "read_package_registry", "write_package_registry"

@@ -21,6 +21,8 @@ from services.standalone.errors import StartFailed
 from services.standalone.redis_server import EmbeddedRedis
 from tests.redis_server import redis_binary
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:

@@ -16,7 +16,7 @@ from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 NAME = "Built.Package"
 PIPELINE = {"id": 7, "iid": 3, "ref": "main", "sha": "a" * 40, "source": "push", "status": "running"}

@@ -15,6 +15,8 @@ from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.registry_client import RegistryClient, open_client
 
+pytestmark = pytest.mark.slow
+
 _CLIENTS = 8
 _NAMES = 40
 _MIB = 1024 * 1024

@@ -13,6 +13,8 @@ from tests.e2e.processes import LarderProcess
 from tests.registry_client import open_client
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def gl(larder_of_module: LarderProcess) -> Iterator[gitlab.Gitlab]:

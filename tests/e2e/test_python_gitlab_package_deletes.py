@@ -17,6 +17,8 @@ from tests.e2e.processes import LarderProcess
 from tests.registry_client import open_client
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 WHEEL, SDIST = build_wheel("pkg", "1.0"), build_sdist("pkg", "1.0")
 FILES = {wheel_file_name("pkg", "1.0"): WHEEL, sdist_file_name("pkg", "1.0"): SDIST}
 

@@ -13,6 +13,8 @@ from tests.backends import run_apart
 from tests.e2e.processes import LarderProcess
 from tests.stored_packages import Stored, store_packages, store_pipeline
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = 250
 PIPELINES = 45
 

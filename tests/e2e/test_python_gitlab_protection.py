@@ -12,6 +12,8 @@ from gitlab.exceptions import GitlabCreateError, GitlabDeleteError, GitlabUpdate
 from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def gl(larder_of_module: LarderProcess) -> Iterator[gitlab.Gitlab]:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.processes import LarderProcess
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "a long enough one"
 
 

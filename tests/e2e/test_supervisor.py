@@ -281,6 +281,7 @@ def test_ctrl_c_reaches_the_supervisor_alone_which_stops_the_others_in_order(tmp
         os.close(terminal)
 
 
+@pytest.mark.slow
 def test_a_request_in_flight_is_finished_before_the_worker_and_redis_stop(larder: LarderProcess) -> None:
     host, port = "127.0.0.1", int(larder.url.rpartition(":")[2])
     with socket.create_connection((host, port), timeout=30) as connection:
@@ -368,6 +369,7 @@ def test_a_stop_while_it_starts_is_orderly(start: LarderStarter) -> None:
 # --- tokens and places ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_the_token_and_the_project(start: LarderStarter) -> None:
     first = start().wait_until_ready()
     before = (first.token, first.project_id)

@@ -17,6 +17,8 @@ from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
+pytestmark = pytest.mark.slow
+
 REASON = 'breaks <everything> & "all" else'
 WARNINGS = {
     "pip": f"Reason for being yanked: {REASON}",

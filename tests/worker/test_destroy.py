@@ -185,6 +185,7 @@ async def test_an_upload_into_a_package_whose_last_file_is_being_destroyed_keeps
     assert await _traces(published) == (1, 1, 1)
 
 
+@pytest.mark.slow
 async def test_many_deletes_and_uploads_of_one_version_at_once_leave_what_the_last_one_says(
     published: Registry,
 ) -> None:

@@ -113,6 +113,7 @@ def _zip_of_many() -> bytes:
     return raw_zip((RawMember(b"%d" % number) for number in range(100_001)), is_zip64=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file_name", "make", "reason"),
     [
@@ -149,6 +150,7 @@ async def test_bombs_end_in_a_refusal(
     assert (await inspector.inspect(honest, file_name=_WHEEL)).name == "foo"
 
 
+@pytest.mark.slow
 async def test_an_archive_that_takes_too_long_is_refused(tmp_path: Path) -> None:
     # Header parsers look each name up among all others.
     headers = b"".join(b"h%d:\n" % number for number in range(100_000))
@@ -219,6 +221,7 @@ async def test_a_cancelled_inspection_leaves_no_process(inspector: DistributionI
     assert busy not in _pids(inspector)
 
 
+@pytest.mark.slow
 async def test_many_inspections_at_once_wait_for_their_turn(tmp_path: Path) -> None:
     path, pipe = tmp_path / "blob", tmp_path / "pipe"
     path.write_bytes(build_wheel("foo", "1.0"))

@@ -12,6 +12,8 @@ from tests.contracts.blobs.backends import DiskPremises, Premises
 from tests.contracts.blobs.drive import MIB, NEXT_DAY, NOON, content_of, keys_of, some_bytes
 from tests.contracts.blobs.processes import child
 
+pytestmark = pytest.mark.slow
+
 _KILLS = 6
 _A_BUFFER_FOR_EACH_THREAD = 32 * MIB
 

@@ -28,6 +28,8 @@ from tests.contracts.metadata.sample_rows import (
     upload,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

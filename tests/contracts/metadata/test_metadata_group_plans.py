@@ -25,6 +25,8 @@ from tests.contracts.metadata.plans import Planner, Query, reads_a_whole_table, 
 from tests.contracts.metadata.sample_rows import add_group, add_user, new_project
 from tests.contracts.metadata.test_metadata_plans import add_many_tenants
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _GROUPS = 10
 _PROJECTS_A_GROUP = 100

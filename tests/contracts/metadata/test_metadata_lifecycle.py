@@ -27,6 +27,8 @@ from shared.models import INSTALLABLE, PackageFileId, PackageFileStatus, Package
 from shared.names import NormalizedName
 from tests.contracts.metadata.sample_rows import DIGESTS, LATER, lease_end, new_file, new_package, new_project
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 NAMES = ("demo", "other")

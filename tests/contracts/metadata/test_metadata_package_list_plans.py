@@ -19,6 +19,8 @@ from tests.contracts.metadata.sample_rows import new_project
 from tests.contracts.metadata.test_metadata_plans import ProjectQuery, add_many_tenants, for_project
 from tests.stored_packages import FIRST, Stored, store_packages, store_pipeline
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SHOWN = frozenset({PackageStatus.DEFAULT, PackageStatus.ERROR, PackageStatus.DEPRECATED})
 FIRST_PAGE = PageRequest(1, 20)

@@ -15,6 +15,8 @@ from shared.queue.arq_queue import open_arq_queue
 from tests.contracts.queue.workers import redis_of, until
 from tests.redis_server import RedisServer, new_redis_server
 
+pytestmark = pytest.mark.slow
+
 _JOBS = 400
 
 
