@@ -14,8 +14,9 @@ CODE := $(wildcard services shared tests benchmarks)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Two makes at once take turns, where the machine has flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefile")
-# One test file to a core at a time. The long tests go one by one: some of them load or fill the machine themselves.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# A test file at a time to each core, and one more, because some wait for processes. The long tests go one by one: some
+# of them load or fill the machine themselves.
+SIDE_BY_SIDE = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 5 --dist loadfile
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
 help: ## list the targets
