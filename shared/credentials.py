@@ -20,6 +20,7 @@ class Credentials:
         private_token: `private_token` parameter, else `PRIVATE-TOKEN` header.
         bearer: `Authorization: Bearer`, else `access_token` or `bearer_token` parameter.
         deploy_token: `Deploy-Token` header.
+        sudo: `sudo` parameter, else `Sudo` header: as whom an administrator wants to act, by number or name.
         job_token: `job_token` or `token` parameter, else `JOB-TOKEN` header.
     """
 
@@ -28,6 +29,7 @@ class Credentials:
     bearer: str | None = field(default=None, repr=False)
     deploy_token: str | None = field(default=None, repr=False)
     job_token: str | None = field(default=None, repr=False)
+    sudo: str | None = None
 
 
 class Door(Enum):

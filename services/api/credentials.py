@@ -23,6 +23,7 @@ def read_credentials(request: web.Request) -> Credentials:
         bearer=bearer or query.get("access_token") or query.get("bearer_token") or None,
         deploy_token=_header(request, "Deploy-Token") or None,
         job_token=query.get("job_token") or query.get("token") or _header(request, "JOB-TOKEN") or None,
+        sudo=_text(query.get("sudo", "")).strip() or _header(request, "Sudo") or None,
     )
 
 

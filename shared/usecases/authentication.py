@@ -3,16 +3,26 @@
 Source: contract, PyPI 2.1 and Packages 1.4; lib/gitlab/auth/auth_finders.rb, lib/api/api_guard.rb.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared.credentials import Credentials, Door
-from shared.errors import InsufficientScope, TokenExpired, TokenRevoked, Unauthenticated, UserBlocked
-from shared.models import AccessToken, DeployToken, Job, Known, SignedIn, TokenKind, User, UserState
+from shared.errors import (
+    Forbidden,
+    InsufficientScope,
+    NotFound,
+    TokenExpired,
+    TokenRevoked,
+    Unauthenticated,
+    UserBlocked,
+)
+from shared.models import AccessToken, DeployToken, Job, Known, SignedIn, TokenKind, User, UserId, UserState
 from shared.ports.metadata_store import Reading
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of
 
 _JOB_USERNAME = "gitlab-ci-token"
+_SUDO = "sudo"
+_DIGITS_OF_NO_ID = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +55,17 @@ class Authentication:
         Raises:
             Unauthenticated: a credential is unknown that must not be.
             TokenExpired, TokenRevoked, InsufficientScope, UserBlocked: a known token is no good, told in this order.
+            Forbidden: somebody who is no administrator wants to act as another.
+            NotFound: an administrator wants to act as somebody who does not exist.
         """
         match door:
             case Door.PYPI:
-                return await self._at_pypi(credentials)
+                found = await self._at_pypi(credentials)
             case Door.PACKAGES:
-                return await self._at_packages(credentials)
+                found = await self._at_packages(credentials)
             case Door.CONTROL | Door.OWN_TOKEN:
-                return await self._by_personal_token(credentials)
+                found = await self._by_personal_token(credentials)
+        return found if credentials.sudo is None else await self._in_the_name_of(credentials.sudo, found)
 
     async def of_other_kind(self, credentials: Credentials) -> Recognised | None:
         """Return whose deploy or job token was brought, wherever it stood; None when there is none that is good."""
@@ -67,6 +80,23 @@ class Authentication:
             if found is not None:
                 return found
         return None
+
+    async def _in_the_name_of(self, wanted: str, found: Recognised | None) -> Recognised:
+        """Return the caller as the user that it wants to act as. Source: sudo! of lib/api/helpers.rb."""
+        if found is None:
+            raise Unauthenticated
+        if not isinstance(found.principal, SignedIn) or not found.principal.user.is_admin:
+            raise Forbidden("Must be admin to use sudo")
+        if _SUDO not in found.principal.scopes:
+            raise InsufficientScope((_SUDO,))
+        is_id = wanted.isascii() and wanted.isdigit() and len(wanted) < _DIGITS_OF_NO_ID
+        find = self.rows.tenants.user(UserId(int(wanted))) if is_id else self.rows.tenants.user_by_username(wanted)
+        user = await find
+        if user is None:
+            raise NotFound(f"User with ID or username '{wanted}'")
+        if user.state is not UserState.ACTIVE:
+            raise UserBlocked
+        return replace(found, principal=replace(found.principal, user=user))
 
     async def _at_pypi(self, credentials: Credentials) -> Recognised | None:
         basic = credentials.basic
