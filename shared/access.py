@@ -95,7 +95,7 @@ def may_read_packages(principal: Principal, project: Project, level: AccessLevel
         return True
     if is_admin(principal) or _reaches(principal, project, _READING):
         return True
-    if project.visibility is Visibility.PRIVATE:
+    if project.packages_visibility is Visibility.PRIVATE:
         return level >= rules.lowest_level
     return may_read_project(principal, project, level)
 
@@ -123,7 +123,7 @@ def may_pull_through_group(principal: Principal, project: Project, level: Access
         return False
     if is_admin(principal) or _reaches(principal, project, _READING) or level >= rules.lowest_level:
         return True
-    return _is_open_to(principal, project.visibility)
+    return _is_open_to(principal, project.packages_visibility)
 
 
 def is_listed_in_group(principal: Principal, project: Project, level: AccessLevel, rules: PullRules) -> bool:
@@ -289,7 +289,7 @@ def may_read_packages_api(principal: Principal, project: Project, level: AccessL
     """
     if project.registry_access is RegistryAccess.DISABLED:
         return False
-    if is_admin(principal) or _is_open_to(principal, project.visibility):
+    if is_admin(principal) or _is_open_to(principal, project.packages_visibility):
         return True
     return level >= rules.lowest_level
 

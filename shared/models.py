@@ -217,6 +217,11 @@ class Project:
     created_at: datetime
     job_token_scope_enabled: bool = True
 
+    @property
+    def packages_visibility(self) -> Visibility:
+        """Return to whom the packages are open: a registry that is `private` is its members', whoever sees the rest."""
+        return Visibility.PRIVATE if self.registry_access is RegistryAccess.PRIVATE else self.visibility
+
 
 @dataclass(frozen=True, slots=True)
 class User:

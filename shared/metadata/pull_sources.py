@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
 
 from shared.metadata.access_tables import job_token_allowlist
 from shared.metadata.tenant_tables import namespace_ancestors, projects
-from shared.metadata.visibility import user_has_level_in_project
+from shared.metadata.visibility import packages_are_open_to, user_has_level_in_project
 from shared.models import NamespaceId, Project, RegistryAccess, Visibility
 from shared.ports.pull_sources import GroupPull, OfDeployToken, OfJob, OfMember, OwnProjects, PullSource
 
@@ -34,7 +34,7 @@ def projects_of(source: GroupPull) -> Select[Any]:
 
 
 def _is_open(visibilities: frozenset[Visibility]) -> ColumnElement[bool]:
-    return projects.c.visibility.in_(sorted(visibilities)) if visibilities else false()
+    return packages_are_open_to(visibilities) if visibilities else false()
 
 
 def _is_own(own: OwnProjects | None) -> ColumnElement[bool]:

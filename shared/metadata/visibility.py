@@ -3,10 +3,11 @@
 They say what `may_read_group`, `may_read_project` and `may_read_packages_api` of `shared.access` say.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true, union
+from sqlalchemy import ColumnElement, Select, and_, false, not_, or_, select, true, union
 
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
 from shared.models import AccessLevel, RegistryAccess, UserId, Visibility
@@ -80,7 +81,16 @@ def may_list_packages(viewer: Viewer, lowest: AccessLevel) -> ColumnElement[bool
     has_registry = projects.c.registry_access != RegistryAccess.DISABLED
     if viewer.sees_all:
         return has_registry
-    return and_(has_registry, or_(projects.c.visibility.in_(_open_to(viewer)), has_level_in_project(viewer, lowest)))
+    is_open = packages_are_open_to(_open_to(viewer))
+    return and_(has_registry, or_(is_open, has_level_in_project(viewer, lowest)))
+
+
+def packages_are_open_to(visibilities: Collection[Visibility]) -> ColumnElement[bool]:
+    """Return whether the packages of a project have one of these visibilities (`Project.packages_visibility`)."""
+    is_for_members = projects.c.registry_access == RegistryAccess.PRIVATE
+    if Visibility.PRIVATE in visibilities:
+        return true()
+    return and_(projects.c.visibility.in_(sorted(visibilities)), not_(is_for_members))
 
 
 def groups_above_groups(user_id: UserId, now: datetime) -> Select[Any]:

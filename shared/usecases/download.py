@@ -95,7 +95,7 @@ class OpenPackageFile:
             raise NotFound
         if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
             raise NotFound
-        is_public = project.visibility is Visibility.PUBLIC
+        is_public = project.packages_visibility is Visibility.PUBLIC
         return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
 
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:
@@ -163,14 +163,14 @@ def _neighbour(raw: bytes, *, is_public: bool) -> NeighbourDownload:
 
 async def _is_public(rows: Reading, visit: AnyVisit, file: PackageFile) -> bool:
     """Say whether everybody could have asked for the file there: its own project counts, and the group too."""
-    if visit.tenant.visibility is not Visibility.PUBLIC:
-        return False
     match visit:
-        case Visit():
-            return True
-        case GroupVisit():
-            project = await rows.tenants.project(file.project_id)
-            return project is not None and project.visibility is Visibility.PUBLIC
+        case Visit(project=project):
+            return project.packages_visibility is Visibility.PUBLIC
+        case GroupVisit(group=group):
+            if group.visibility is not Visibility.PUBLIC:
+                return False
+            own = await rows.tenants.project(file.project_id)
+            return own is not None and own.packages_visibility is Visibility.PUBLIC
 
 
 def _no_file(visit: AnyVisit) -> LarderError:

@@ -43,6 +43,20 @@ async def test_a_private_projects_registry_may_be_open_to_all_for_reading_only(b
     check(await push(bare_registry, project, None), 401)
 
 
+async def test_a_public_projects_registry_may_be_its_members_only(bare_registry: Registry) -> None:
+    registry = bare_registry
+    project = await registry.add_project("target", visibility=Visibility.PUBLIC, registry_access=RegistryAccess.PRIVATE)
+    guest, guest_token = await registry.add_user("guest")
+    _, stranger_token = await registry.add_user("stranger")
+    await registry.add_member(project, guest, AccessLevel.GUEST)
+    packages = f"/api/v4/projects/{project.id}/packages"
+    for token, status in ((None, 403), (stranger_token, 403), (guest_token, 200), (ROOT_TOKEN, 200)):
+        check(await read(registry, project, None if token is None else basic(token)), status)
+        assert (await registry.get(packages, token=token)).status == status
+    seen = await read(registry, project, basic(guest_token))
+    assert seen.headers["cache-control"] == "private, no-cache"
+
+
 async def test_a_registry_that_is_switched_off_is_forbidden_to_who_sees_the_project(bare_registry: Registry) -> None:
     project = await bare_registry.add_project(
         "target", visibility=Visibility.PUBLIC, registry_access=RegistryAccess.DISABLED

@@ -22,7 +22,7 @@ async def show(request: web.Request) -> web.StreamResponse:
     visit, pages = request[VISIT], request.app[PAGES]
     page = await request.app[USE_CASES].describe_package(visit, PackageId(int(number)))
     body = render_package_page(pages, page, visit.project, Links(external_url(request)))
-    is_public = visit.project.visibility is Visibility.PUBLIC
+    is_public = visit.project.packages_visibility is Visibility.PUBLIC
     response = await revalidated_response(request, body, content_type=CONTENT_TYPE, is_public=is_public)
     response.headers.update(pages.headers)
     return response

@@ -69,7 +69,7 @@ def _format(request: web.Request) -> SimpleFormat:
 
 async def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
     # What a group shows depends on who asks, even when everybody may.
-    is_public = isinstance(visit, Visit) and visit.project.visibility is Visibility.PUBLIC
+    is_public = isinstance(visit, Visit) and visit.project.packages_visibility is Visibility.PUBLIC
     return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public)
 
 

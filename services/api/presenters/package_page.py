@@ -36,4 +36,4 @@ def _install_lines(package: Package, project: Project, links: Links) -> tuple[st
 
 
 def _needs_token(project: Project) -> bool:
-    return project.visibility is not Visibility.PUBLIC
+    return project.packages_visibility is not Visibility.PUBLIC

@@ -234,7 +234,7 @@ async def test_a_group_lists_what_the_access_rules_let_be_read(
             )
             for namespace in (top, sub)
             for visibility in Visibility
-            for access in (RegistryAccess.ENABLED, RegistryAccess.DISABLED, RegistryAccess.PUBLIC)
+            for access in RegistryAccess
         ]
         users: list[User] = [await add_user(rows, "stranger")]
         for name, is_admin, is_external in (("boss", True, False), ("guest-from-outside", False, True)):
