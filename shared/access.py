@@ -9,20 +9,8 @@ lib/api/helpers/packages/basic_auth_helpers.rb of GitLab.
 from dataclasses import dataclass
 
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.models import (
-    READ_PACKAGES,
-    WRITE_PACKAGES,
-    AccessLevel,
-    Anonymous,
-    DeployToken,
-    Job,
-    Namespace,
-    Principal,
-    Project,
-    RegistryAccess,
-    SignedIn,
-    Visibility,
-)
+from shared.models import AccessLevel, Namespace, Project, RegistryAccess, Visibility
+from shared.principals import READ_PACKAGES, WRITE_PACKAGES, Anonymous, DeployToken, Job, Principal, SignedIn
 
 
 @dataclass(frozen=True, slots=True)

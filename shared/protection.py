@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import NewType
 
 from shared.access import may_administer_project
-from shared.models import AccessLevel, Principal, Project, ProjectId, RegistryAccess, user_of
+from shared.models import AccessLevel, Project, ProjectId, RegistryAccess
 from shared.names import MAX_NAME_CHARACTERS, normalize_name
+from shared.principals import Principal, user_of
 
 ProtectionRuleId = NewType("ProtectionRuleId", int)
 

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from services.api.credentials import read_credentials
 from services.api.keys import GROUP_VISIT, PRINCIPAL, USE_CASES, VISIT
 from shared.credentials import Door
-from shared.models import PERSONAL_TOKEN_SCOPES
+from shared.principals import PERSONAL_TOKEN_SCOPES
 from shared.usecases.admission import Admission
 from shared.usecases.visits import GroupRef, ProjectRef, Visit, parse_group_ref, parse_project_ref
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from services.api.lifecycle import Lifecycle
 from services.api.presenters.pages import Pages
 from services.api.use_cases import UseCases
-from shared.models import Principal
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
+from shared.principals import Principal
 from shared.protection import ProtectionTerms
 from shared.settings import Settings
 from shared.usecases.protection_rules import ProtectionRuleChange

@@ -9,7 +9,7 @@ from services.api.presenters.pages import SIGN_IN
 from shared.access import may_read_packages
 from shared.credentials import Door
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.models import Anonymous
+from shared.principals import Anonymous
 from shared.usecases.admission import pull_rules
 from shared.usecases.authentication import brings_secret
 

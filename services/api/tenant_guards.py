@@ -6,7 +6,7 @@ from services.api.credentials import read_credentials
 from services.api.guards import Guard, group_ref, project_ref, scopes_of
 from services.api.keys import GROUP_VISIT, PRINCIPAL, USE_CASES, VISIT
 from shared.credentials import Door
-from shared.models import Principal
+from shared.principals import Principal
 from shared.usecases.tenant_admission import TenantAdmission
 
 

@@ -13,7 +13,7 @@ from shared.metadata.schema import (
     word_column,
 )
 from shared.metadata.types import EnumText, Identifier
-from shared.models import TokenKind
+from shared.principals import TokenKind
 from shared.protection import ProtectedPackageType, ProtectionLevel
 
 pipelines = Table(

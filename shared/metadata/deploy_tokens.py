@@ -10,9 +10,10 @@ from shared.metadata.paging import read_page
 from shared.metadata.tenant_tables import namespaces, projects
 from shared.metadata.tokens import TOKEN_COLUMNS, token_of
 from shared.metadata.transaction import Transaction
-from shared.models import AccessToken, Namespace, TokenId, TokenKind
+from shared.models import Namespace, TokenId
 from shared.pages import Page, PageRequest
 from shared.ports.token_rows import TokenSource
+from shared.principals import AccessToken, TokenKind
 
 
 class SqlDeployTokenReads:

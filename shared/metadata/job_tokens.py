@@ -19,20 +19,10 @@ from shared.metadata.tenant_reads import (
 )
 from shared.metadata.tenant_tables import namespace_ancestors, namespaces, projects, users
 from shared.metadata.transaction import Transaction
-from shared.models import (
-    AccessToken,
-    CounterScope,
-    Namespace,
-    NamespaceId,
-    Pipeline,
-    Project,
-    ProjectId,
-    TokenId,
-    TokenKind,
-    UserId,
-)
+from shared.models import CounterScope, Namespace, NamespaceId, Pipeline, Project, ProjectId, TokenId, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.job_token_rows import JobToken, NewPipeline
+from shared.principals import AccessToken, TokenKind
 
 _PREFIX = "token_"  # A token and its pipeline have a project, a user and more each.
 _TOKEN_FIELDS = tuple(field.name for field in fields(AccessToken))

@@ -12,18 +12,10 @@ from shared.metadata.paging import holds, read_page
 from shared.metadata.rows import columns_of
 from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.metadata.transaction import Transaction
-from shared.models import (
-    AccessToken,
-    CounterScope,
-    Namespace,
-    Pipeline,
-    Project,
-    TokenId,
-    TokenKind,
-    UserId,
-)
+from shared.models import CounterScope, Namespace, Pipeline, Project, TokenId, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.token_rows import TokenFilter, TokenOrder, TokenSource
+from shared.principals import AccessToken, TokenKind
 
 TOKEN_COLUMNS = columns_of(access_tokens, AccessToken)
 _ORDERS: dict[TokenOrder, ColumnElement[Any]] = {

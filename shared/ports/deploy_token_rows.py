@@ -6,9 +6,10 @@ A revoked token is kept for whoever looks into what happened, and is as if it we
 from datetime import datetime
 from typing import Protocol
 
-from shared.models import AccessToken, TokenId
+from shared.models import TokenId
 from shared.pages import Page, PageRequest
 from shared.ports.token_rows import TokenSource
+from shared.principals import AccessToken
 
 
 class DeployTokenReads(Protocol):

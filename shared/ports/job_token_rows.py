@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from shared.models import AccessToken, Namespace, NamespaceId, Pipeline, Project, ProjectId, TokenId, UserId
+from shared.models import Namespace, NamespaceId, Pipeline, Project, ProjectId, TokenId, UserId
 from shared.pages import Page, PageRequest
+from shared.principals import AccessToken
 
 
 @dataclass(frozen=True, slots=True)

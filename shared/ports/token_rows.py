@@ -5,8 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from shared.models import AccessToken, Namespace, Pipeline, Project, TokenId, UserId
+from shared.models import Namespace, Pipeline, Project, TokenId, UserId
 from shared.pages import Page, PageRequest
+from shared.principals import AccessToken
 
 TokenSource = Namespace | Project
 """What has deploy tokens: a group or a project."""

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from shared.access import PullRules, require_group_pull, require_pull, require_push
 from shared.credentials import Credentials, Door
 from shared.errors import Forbidden, MetadataUnavailable, NotFound, Refused, StorageFull, Unauthenticated
-from shared.models import AccessToken, Anonymous, InstanceSettings, Principal, SignedIn, TokenId, TokenKind
+from shared.models import InstanceSettings, TokenId
 from shared.ports.metadata_store import MetadataStore
+from shared.principals import AccessToken, Anonymous, Principal, SignedIn, TokenKind
 from shared.usecases.authentication import Authentication, Recognised
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
 from shared.usecases.visits import GroupRef, GroupVisit, ProjectRef, Visit, find_group, find_project

@@ -16,8 +16,9 @@ from shared.errors import (
     Unauthenticated,
     UserBlocked,
 )
-from shared.models import AccessToken, DeployToken, Job, Known, SignedIn, TokenKind, User, UserId, UserState
+from shared.models import User, UserId, UserState
 from shared.ports.metadata_store import Reading
+from shared.principals import AccessToken, DeployToken, Job, Known, SignedIn, TokenKind
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of
 
 _JOB_USERNAME = "gitlab-ci-token"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import NotFound, RecordInvalid, RecordNotFound
-from shared.models import DEPLOY_TOKEN_SCOPES, AccessToken, Project, SignedIn, TokenId
+from shared.models import Project, TokenId
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.token_rows import TokenSource
+from shared.principals import DEPLOY_TOKEN_SCOPES, AccessToken, SignedIn
 from shared.usecases.standing import require_administrator
 from shared.usecases.token_secrets import DEPLOY_PREFIX, IssuedToken, digest_of, new_secret
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.models import InstanceSettings, SignedIn
+from shared.models import InstanceSettings
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.ports.setting_rows import SettingValue
+from shared.principals import SignedIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from shared.access import may_read_group, may_read_project
 from shared.errors import NotFound, Refused
-from shared.models import Namespace, NamespaceId, Project, ProjectId, SignedIn
+from shared.models import Namespace, NamespaceId, Project, ProjectId
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Reading, Writing
+from shared.principals import SignedIn
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
 from shared.usecases.visits import find_group
 

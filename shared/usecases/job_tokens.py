@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from shared.access import is_admin, may_read_project
 from shared.errors import Forbidden, NotFound
-from shared.models import AccessToken, Pipeline, Project, SignedIn, TokenId, UserId, UserState
+from shared.models import Pipeline, Project, TokenId, UserId, UserState
 from shared.pages import Page, PageRequest
 from shared.ports.job_token_rows import JobToken, NewPipeline
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.principals import AccessToken, SignedIn
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of, new_secret
 from shared.usecases.visits import ProjectRef, find_project
 

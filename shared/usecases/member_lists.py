@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from shared.access import is_admin
 from shared.errors import RecordNotFound
-from shared.models import Membership, SignedIn, UserId
+from shared.models import Membership, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.member_rows import MemberFilter, MemberSource
 from shared.ports.metadata_store import MetadataStore
+from shared.principals import SignedIn
 
 
 def _now() -> datetime:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from shared.access import may_grant
 from shared.errors import Conflict, Forbidden, NotFound, RecordInvalid, RecordNotFound
-from shared.models import AccessLevel, Membership, Namespace, NamespaceKind, Project, SignedIn, User, UserId
+from shared.models import AccessLevel, Membership, Namespace, NamespaceKind, Project, User, UserId
 from shared.ports.member_rows import MemberSource
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.principals import SignedIn
 from shared.usecases.standing import require_administrator
 
 _GRANTABLE = frozenset(AccessLevel) - {AccessLevel.NO_ACCESS, AccessLevel.MINIMAL}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import NotFound
-from shared.models import AccessLevel, Namespace, NamespaceId, SignedIn
+from shared.models import AccessLevel, Namespace, NamespaceId
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import MetadataStore
 from shared.ports.namespace_rows import NamespaceFilter
+from shared.principals import SignedIn
 
 
 def _now() -> datetime:

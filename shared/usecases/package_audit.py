@@ -1,7 +1,7 @@
 """What the audit is told of those who change packages."""
 
-from shared.models import Anonymous, actor_of
 from shared.ports.metadata_store import AuditEvent
+from shared.principals import Anonymous, actor_of
 from shared.usecases.visits import Visit
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from shared.errors import NotFound, Refused, Unauthenticated
-from shared.models import AccessToken, SignedIn, TokenId, UserId
+from shared.models import TokenId, UserId
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Reading, Writing
 from shared.ports.token_rows import TokenFilter
+from shared.principals import AccessToken, SignedIn
 from shared.usecases.token_secrets import PERSONAL_PREFIX, IssuedToken, digest_of, new_secret
 
 _DEFAULT_LIFETIME = timedelta(days=365)

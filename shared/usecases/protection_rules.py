@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.errors import NotFound, PreconditionFailed, ProtectionRuleInvalid, RecordNotFound
-from shared.models import ProjectId, SignedIn, actor_of
+from shared.models import ProjectId
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.principals import SignedIn, actor_of
 from shared.protection import (
     ProtectedPackageType,
     ProtectionLevel,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.access import has_package_scope, is_admin, open_visibilities
-from shared.models import Anonymous, DeployToken, Job, Principal, SignedIn
 from shared.ports.pull_sources import GroupPull, OfDeployToken, OfJob, OfMember, OwnProjects, PullSource
+from shared.principals import Anonymous, DeployToken, Job, Principal, SignedIn
 from shared.usecases.admission import pull_rules
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from shared.models import Job, Pipeline, Principal, ProjectId
+from shared.models import Pipeline, ProjectId
 from shared.ports.metadata_store import Reading
 from shared.ports.package_lists import ListedFile, ListedPackage
+from shared.principals import Job, Principal
 from shared.usecases.tenant_admission import viewer_of
 
 

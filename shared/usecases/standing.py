@@ -4,8 +4,9 @@ from datetime import datetime
 
 from shared.access import level_of_job, may_administer_group, may_administer_project, may_read_group
 from shared.errors import Forbidden
-from shared.models import AccessLevel, Anonymous, DeployToken, Job, Namespace, Principal, Project, SignedIn, user_of
+from shared.models import AccessLevel, Namespace, Project
 from shared.ports.metadata_store import Reading, Writing
+from shared.principals import Anonymous, DeployToken, Job, Principal, SignedIn, user_of
 
 
 async def level_in_project(rows: Reading, principal: Principal, project: Project, *, now: datetime) -> AccessLevel:

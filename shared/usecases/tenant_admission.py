@@ -15,9 +15,10 @@ from shared.access import (
     may_read_project,
 )
 from shared.errors import Forbidden, NotFound
-from shared.models import InstanceSettings, Principal, SignedIn
+from shared.models import InstanceSettings
 from shared.ports.metadata_store import MetadataStore, Reading
 from shared.ports.tenant_lists import Viewer
+from shared.principals import Principal, SignedIn
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
 from shared.usecases.visits import GroupRef, GroupVisit, ProjectRef, Visit, find_group, find_project
 

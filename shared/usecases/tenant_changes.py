@@ -3,9 +3,10 @@
 from dataclasses import dataclass, fields
 
 from shared.errors import NotFound, RecordInvalid
-from shared.models import InstanceSettings, Namespace, Project, SignedIn
+from shared.models import InstanceSettings, Namespace, Project
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.ports.tenant_changes import GroupChanges, ProjectChanges
+from shared.principals import SignedIn
 
 _CANNOT_MOVE = ("cannot be changed",)
 _LOCKED: tuple[str, ...] = ("cannot be changed because it is locked by an ancestor",)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.models import AccessLevel, Namespace, NamespaceId, Principal, Project, SignedIn, Visibility
+from shared.models import AccessLevel, Namespace, NamespaceId, Project, Visibility
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import MetadataStore
 from shared.ports.tenant_lists import (
@@ -15,6 +15,7 @@ from shared.ports.tenant_lists import (
     ProjectReach,
     ProjectStanding,
 )
+from shared.principals import Principal, SignedIn
 from shared.usecases.tenant_admission import viewer_of
 
 

@@ -13,10 +13,10 @@ from shared.models import (
     NamespaceKind,
     Project,
     RegistryAccess,
-    SignedIn,
     Visibility,
 )
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.principals import SignedIn
 
 _PATH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", re.ASCII)
 _BAD_ENDINGS = (".", ".git", ".atom")

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 
-from shared.models import AccessToken
+from shared.principals import AccessToken
 
 PERSONAL_PREFIX = "glpat-"
 DEPLOY_PREFIX = "gldt-"

@@ -24,21 +24,7 @@ from shared.errors import (
     UploadTooOld,
     ValidationFailed,
 )
-from shared.models import (
-    INSTALLABLE,
-    Anonymous,
-    BlobKey,
-    DeployToken,
-    Job,
-    Known,
-    PackageFile,
-    PackageFileId,
-    PackageFileStatus,
-    SignedIn,
-    UploadChecks,
-    actor_of,
-    user_of,
-)
+from shared.models import INSTALLABLE, BlobKey, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
 from shared.names import (
     base_name,
     canonical_version,
@@ -52,6 +38,7 @@ from shared.ports.blob_store import BlobReceipt, BlobStore, BlobWriter
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.principals import Anonymous, DeployToken, Job, Known, SignedIn, actor_of, user_of
 from shared.usecases.name_status import hold_open_name, require_open_name
 from shared.usecases.protection import require_unprotected_push
 from shared.usecases.visits import Visit

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass, field
 
 from shared.errors import Conflict, Forbidden, NotFound, RecordInvalid
-from shared.models import Anonymous, Principal, SignedIn, User, UserId, UserState
+from shared.models import User, UserId, UserState
 from shared.pages import Page, PageRequest
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.ports.user_rows import UserFilter
+from shared.principals import Anonymous, Principal, SignedIn
 from shared.usecases.tenants import path_problem
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")

@@ -2,17 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.models import (
-    AccessLevel,
-    InstanceSettings,
-    Namespace,
-    NamespaceId,
-    NamespaceKind,
-    Principal,
-    Project,
-    ProjectId,
-)
+from shared.models import AccessLevel, InstanceSettings, Namespace, NamespaceId, NamespaceKind, Project, ProjectId
 from shared.ports.metadata_store import Reading, Writing
+from shared.principals import Principal
 
 _LARGEST_ID = 2**63 - 1
 _LONGEST_PATH = 4096

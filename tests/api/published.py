@@ -8,19 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.blob_keys import new_blob_key
-from shared.models import (
-    WRITE_PACKAGES,
-    CoreMetadata,
-    Digests,
-    Package,
-    PackageFile,
-    PackageStatus,
-    Project,
-    ProjectId,
-    User,
-)
+from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
 from shared.names import canonical_version, normalize_name
 from shared.ports.package_rows import NewPackage, NewPackageFile
+from shared.principals import WRITE_PACKAGES
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of
 from tests.api.registry import Registry
 

@@ -4,18 +4,9 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from shared.models import (
-    READ_PACKAGES,
-    AccessLevel,
-    Namespace,
-    Pipeline,
-    PipelineId,
-    Project,
-    RegistryAccess,
-    User,
-    Visibility,
-)
+from shared.models import AccessLevel, Namespace, Pipeline, PipelineId, Project, RegistryAccess, User, Visibility
 from shared.ports.token_rows import TokenSource
+from shared.principals import READ_PACKAGES
 from shared.usecases.token_secrets import digest_of
 from tests.api.registry import Registry
 

@@ -10,16 +10,8 @@ import pytest
 
 from shared.credentials import BasicPair, Credentials, Door
 from shared.errors import Unauthenticated
-from shared.models import (
-    DEPLOY_TOKEN_SCOPES,
-    AccessLevel,
-    Anonymous,
-    InstanceSettings,
-    Namespace,
-    Project,
-    RegistryAccess,
-    Visibility,
-)
+from shared.models import AccessLevel, InstanceSettings, Namespace, Project, RegistryAccess, Visibility
+from shared.principals import DEPLOY_TOKEN_SCOPES, Anonymous
 from shared.settings import Settings
 from shared.usecases.admission import Admission
 from tests.api.registry import ROOT_TOKEN, Registry, running_registry, sha256

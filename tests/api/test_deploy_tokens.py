@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Forbidden, NotFound
-from shared.models import DEPLOY_TOKEN_SCOPES, AccessLevel, Namespace, Project, SignedIn, TokenId, User
+from shared.models import AccessLevel, Namespace, Project, TokenId, User
+from shared.principals import DEPLOY_TOKEN_SCOPES, SignedIn
 from shared.usecases.deploy_tokens import CreateDeployToken, NewDeployToken, RevokeDeployToken
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 from tests.api.test_groups import add_group, audit_actions, join, send

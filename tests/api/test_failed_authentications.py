@@ -8,7 +8,8 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from shared.models import READ_PACKAGES, Visibility
+from shared.models import Visibility
+from shared.principals import READ_PACKAGES
 from shared.usecases.token_secrets import digest_of
 from tests.api.raw_http import FORM_TYPE, connected, head, upload_target
 from tests.api.registry import ROOT_TOKEN, Answer, Registry

@@ -6,15 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.models import (
-    WRITE_PACKAGES,
-    AccessLevel,
-    Namespace,
-    Project,
-    RegistryAccess,
-    User,
-    Visibility,
-)
+from shared.models import AccessLevel, Namespace, Project, RegistryAccess, User, Visibility
+from shared.principals import WRITE_PACKAGES
 from tests.api.registry import ROOT_TOKEN, SIMPLE_JSON, Answer, Registry, sha256
 from tests.api.tenants import add_deploy_token, add_group, add_job_token, add_project, join_group, let_jobs_in
 from tests.distributions import build_wheel, wheel_file_name

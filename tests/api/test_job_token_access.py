@@ -9,17 +9,8 @@ import pytest
 
 from shared.credentials import BasicPair, Credentials, Door
 from shared.errors import LarderError, Unauthenticated, UserBlocked
-from shared.models import (
-    AccessLevel,
-    Anonymous,
-    InstanceSettings,
-    Job,
-    Project,
-    RegistryAccess,
-    User,
-    UserState,
-    Visibility,
-)
+from shared.models import AccessLevel, InstanceSettings, Project, RegistryAccess, User, UserState, Visibility
+from shared.principals import Anonymous, Job
 from shared.usecases.admission import Admission
 from tests.api.jobs import basic, begin, begin_expired, mint, patch_json
 from tests.api.registry import Answer, Registry, sha256

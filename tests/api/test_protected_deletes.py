@@ -3,22 +3,10 @@
 from dataclasses import replace
 
 from shared.errors import Forbidden, PackageDeleteProtected
-from shared.models import (
-    AccessLevel,
-    Anonymous,
-    DeployToken,
-    InstanceSettings,
-    Job,
-    Package,
-    PipelineId,
-    Principal,
-    Project,
-    SignedIn,
-    TokenId,
-    User,
-)
+from shared.models import AccessLevel, InstanceSettings, Package, PipelineId, Project, TokenId, User
 from shared.names import normalize_name
 from shared.ports.package_rows import NewPackage
+from shared.principals import Anonymous, DeployToken, Job, Principal, SignedIn
 from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionTerms
 from shared.usecases.protection import require_unprotected_delete, require_unprotected_file_delete
 from shared.usecases.visits import Visit

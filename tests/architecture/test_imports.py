@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 _WORDS = {
     "shared.models",
+    "shared.principals",
     "shared.names",
     "shared.errors",
     "shared.pages",
@@ -28,6 +29,7 @@ _SERVICE = _CORE | _LOGGING | {"shared.ports", "shared.usecases", "shared.backen
 # What a module may import besides the standard library and its own package. The longest name that fits is its rule.
 MAY_IMPORT: dict[str, set[str]] = {
     "shared.models": _CORE,
+    "shared.principals": _CORE,
     "shared.names": _CORE,
     "shared.errors": _CORE,
     "shared.pages": _CORE,

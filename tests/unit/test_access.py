@@ -23,23 +23,20 @@ from shared.access import (
 from shared.errors import Forbidden, LarderError, NotFound, Unauthenticated
 from shared.models import (
     AccessLevel,
-    Anonymous,
-    Job,
     Namespace,
     NamespaceId,
     NamespaceKind,
     PipelineId,
-    Principal,
     Project,
     ProjectId,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     UserId,
     UserState,
     Visibility,
 )
+from shared.principals import Anonymous, Job, Principal, SignedIn
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _OPEN = PullRules(guests_may_pull=True, anyone_may_pull=True)

@@ -26,27 +26,29 @@ from shared.access import (
 )
 from shared.errors import Forbidden, LarderError, NotFound
 from shared.models import (
-    DEPLOY_TOKEN_SCOPES,
-    READ_PACKAGES,
-    WRITE_PACKAGES,
     AccessLevel,
-    Anonymous,
-    DeployToken,
-    Job,
     Namespace,
     NamespaceId,
     NamespaceKind,
     PipelineId,
-    Principal,
     Project,
     ProjectId,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     UserId,
     UserState,
     Visibility,
+)
+from shared.principals import (
+    DEPLOY_TOKEN_SCOPES,
+    READ_PACKAGES,
+    WRITE_PACKAGES,
+    Anonymous,
+    DeployToken,
+    Job,
+    Principal,
+    SignedIn,
 )
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,27 +14,21 @@ from shared.access import (
     open_visibilities,
 )
 from shared.models import (
-    READ_PACKAGES,
-    WRITE_PACKAGES,
     AccessLevel,
-    Anonymous,
-    DeployToken,
-    Job,
     Namespace,
     NamespaceId,
     NamespaceKind,
     PipelineId,
-    Principal,
     Project,
     ProjectId,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     UserId,
     UserState,
     Visibility,
 )
+from shared.principals import READ_PACKAGES, WRITE_PACKAGES, Anonymous, DeployToken, Job, Principal, SignedIn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OPEN = PullRules(guests_may_pull=True, anyone_may_pull=True)

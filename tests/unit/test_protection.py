@@ -11,24 +11,20 @@ from hypothesis import strategies as st
 
 from shared.models import (
     AccessLevel,
-    Anonymous,
-    DeployToken,
-    Job,
     Namespace,
     NamespaceId,
     NamespaceKind,
     PipelineId,
-    Principal,
     Project,
     ProjectId,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     UserId,
     UserState,
     Visibility,
 )
+from shared.principals import Anonymous, DeployToken, Job, Principal, SignedIn
 from shared.protection import (
     ProtectedPackageType,
     ProtectionLevel,

@@ -9,7 +9,7 @@ from services.api.presenters.json_response import json_response
 from services.api.presenters.links import Links
 from services.api.schemas.users import OwnUserSchema
 from shared.errors import Unauthenticated
-from shared.models import SignedIn
+from shared.principals import SignedIn
 
 
 def caller(request: web.Request) -> SignedIn:

@@ -21,7 +21,8 @@ from services.api.schemas.users import (
     read_new_user,
     read_user_filter,
 )
-from shared.models import SignedIn, UserId
+from shared.models import UserId
+from shared.principals import SignedIn
 
 
 @described(takes=UserFilterSchema, gives=UserBasicSchema, is_paged=True)

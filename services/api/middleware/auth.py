@@ -10,8 +10,8 @@ from services.api.problems import TooManyFailures
 from services.api.routes import endpoint_of
 from shared.credentials import Door
 from shared.errors import TokenExpired, TokenRevoked, Unauthenticated
-from shared.models import Anonymous
 from shared.ports.failed_attempts import IpAddress
+from shared.principals import Anonymous
 from shared.usecases.authentication import brings_secret
 
 

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
 from services.api.origin import client_address
 from services.api.routes import endpoint_of
-from shared.models import Known, actor_of
+from shared.principals import Known, actor_of
 
 log = structlog.get_logger()
 

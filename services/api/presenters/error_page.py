@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from services.api.keys import PAGES, PRINCIPAL
 from services.api.presenters.pages import CONTENT_TYPE
-from shared.models import Anonymous
+from shared.principals import Anonymous
 
 
 def error_page_response(request: web.Request, status: int, headers: Mapping[str, str]) -> web.Response:

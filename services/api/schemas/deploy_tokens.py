@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 
 from services.api.schemas.grape import GrapeSchema, Moment, Text, Truth, Words
 from services.api.schemas.out import Instant
-from shared.models import DEPLOY_TOKEN_SCOPES, AccessToken
+from shared.principals import DEPLOY_TOKEN_SCOPES, AccessToken
 from shared.usecases.deploy_tokens import NewDeployToken
 from shared.usecases.token_secrets import IssuedToken
 

@@ -11,8 +11,9 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from services.api.presenters.links import Links
-from shared.models import AccessLevel, Namespace, Principal, Project, RegistryAccess, SignedIn
+from shared.models import AccessLevel, Namespace, Project, RegistryAccess
 from shared.ports.tenant_lists import ProjectStanding
+from shared.principals import Principal, SignedIn
 
 
 def instant(at: datetime) -> str:

@@ -13,8 +13,9 @@ from marshmallow import Schema, fields
 
 from services.api.schemas.grape import Day, GrapeSchema, Id, Moment, Text, Truth, Word, Words, start_of
 from services.api.schemas.out import Instant
-from shared.models import PERSONAL_TOKEN_SCOPES, AccessToken, UserId
+from shared.models import UserId
 from shared.ports.token_rows import TokenFilter, TokenOrder
+from shared.principals import PERSONAL_TOKEN_SCOPES, AccessToken
 from shared.usecases.personal_tokens import NewPersonalToken
 from shared.usecases.token_secrets import IssuedToken
 

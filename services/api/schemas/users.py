@@ -10,8 +10,9 @@ from marshmallow import ValidationError, fields, post_dump, validates_schema
 
 from services.api.schemas.grape import GrapeSchema, Text, Truth
 from services.api.schemas.out import Instant, LinkedSchema
-from shared.models import Principal, SignedIn, User, UserState
+from shared.models import User, UserState
 from shared.ports.user_rows import UserFilter
+from shared.principals import Principal, SignedIn
 from shared.usecases.users import NewUser
 
 _NO_PASSWORD = "password, reset_password, force_random_password are missing, at least one parameter must be provided"  # noqa: S105 - a sentence

@@ -9,15 +9,8 @@ from sqlalchemy import event, text
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore, SqlWriting
-from shared.models import (
-    AccessLevel,
-    AccessToken,
-    CounterScope,
-    PackageFile,
-    PackageFileStatus,
-    PackageStatus,
-    User,
-)
+from shared.models import AccessLevel, CounterScope, PackageFile, PackageFileStatus, PackageStatus, User
+from shared.principals import AccessToken
 from tests.contracts.metadata.sample_rows import (
     DIGESTS,
     add_group,

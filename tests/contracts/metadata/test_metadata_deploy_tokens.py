@@ -7,9 +7,10 @@ from functools import partial
 import pytest
 
 from shared.metadata.store import SqlMetadataStore, SqlWriting
-from shared.models import AccessToken, CounterScope, Namespace, Project, TokenId
+from shared.models import CounterScope, Namespace, Project, TokenId
 from shared.pages import PageRequest
 from shared.ports.metadata_store import Writing
+from shared.principals import AccessToken
 from tests.contracts.metadata.sample_rows import add_group, add_project, add_user
 from tests.contracts.metadata.test_metadata_counters import touched_by
 

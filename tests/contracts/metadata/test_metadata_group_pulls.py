@@ -14,29 +14,22 @@ from shared.metadata.access_tables import job_token_allowlist
 from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
 from shared.metadata.tenant_tables import projects as project_rows
 from shared.models import (
-    READ_PACKAGES,
-    WRITE_PACKAGES,
     AccessLevel,
-    Anonymous,
-    DeployToken,
     IndexedPage,
     InstanceSettings,
-    Job,
     Namespace,
     PackageFileStatus,
     PipelineId,
-    Principal,
     Project,
     ProjectId,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     Visibility,
-    user_of,
 )
 from shared.names import NormalizedName
 from shared.ports.pull_sources import GroupPull, PullSource
+from shared.principals import READ_PACKAGES, WRITE_PACKAGES, Anonymous, DeployToken, Job, Principal, SignedIn, user_of
 from shared.status_markers import UNMARKED
 from shared.usecases.admission import pull_rules
 from shared.usecases.pull_sources import source_of_files, source_of_pages

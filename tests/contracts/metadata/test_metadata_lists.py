@@ -8,18 +8,7 @@ from sqlalchemy import event
 
 from shared.access import may_read_group, may_read_project
 from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
-from shared.models import (
-    AccessLevel,
-    Anonymous,
-    Namespace,
-    Principal,
-    Project,
-    RegistryAccess,
-    SignedIn,
-    TokenId,
-    User,
-    Visibility,
-)
+from shared.models import AccessLevel, Namespace, Project, RegistryAccess, TokenId, User, Visibility
 from shared.pages import PageRequest
 from shared.ports.tenant_lists import (
     GroupFilter,
@@ -30,6 +19,7 @@ from shared.ports.tenant_lists import (
     ProjectReach,
     Viewer,
 )
+from shared.principals import Anonymous, Principal, SignedIn
 from tests.contracts.metadata.sample_rows import add_group, add_project, add_user
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

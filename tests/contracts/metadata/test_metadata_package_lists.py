@@ -10,15 +10,12 @@ from shared.access import PullRules, may_read_packages_api
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.models import (
     AccessLevel,
-    Anonymous,
     Package,
     PackageFileStatus,
     PackageId,
     PackageStatus,
-    Principal,
     Project,
     RegistryAccess,
-    SignedIn,
     TokenId,
     User,
     Visibility,
@@ -26,6 +23,7 @@ from shared.models import (
 from shared.pages import Cursor, Page, PageRequest
 from shared.ports.package_lists import GroupSource, ListedPackage, PackageFileOrder, PackageFilter, PackageOrder
 from shared.ports.tenant_lists import Viewer
+from shared.principals import Anonymous, Principal, SignedIn
 from tests.contracts.metadata.sample_rows import add_group, add_project, add_user, new_project
 from tests.stored_packages import Stored, link_file, store_packages, store_pipeline, versions
 

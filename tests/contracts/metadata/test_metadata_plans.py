@@ -23,7 +23,6 @@ from shared.models import (
     ProjectId,
     RegistryAccess,
     TokenId,
-    TokenKind,
     UserId,
     UserState,
     Visibility,
@@ -32,6 +31,7 @@ from shared.names import NormalizedName
 from shared.pages import PageRequest
 from shared.ports.namespace_rows import NamespaceFilter
 from shared.ports.token_rows import TokenFilter
+from shared.principals import TokenKind
 from shared.protection import ProtectedPackageType, ProtectionLevel
 from shared.status_markers import NameStatus
 from tests.contracts.metadata.plans import Planner, Query, reads_a_whole_table

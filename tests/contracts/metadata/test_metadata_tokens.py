@@ -6,10 +6,11 @@ import pytest
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore
-from shared.models import AccessToken, TokenId, UserId
+from shared.models import TokenId, UserId
 from shared.pages import PageRequest
 from shared.ports.metadata_store import Writing
 from shared.ports.token_rows import TokenFilter, TokenOrder
+from shared.principals import AccessToken
 from tests.contracts.metadata.sample_rows import add_group, add_user
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
