@@ -19,6 +19,8 @@ from tests.api.test_access import basic
 from tests.api.test_groups import add_group
 from tests.distributions import build_wheel, wheel_file_name
 
+pytestmark = pytest.mark.slow
+
 WHEEL = build_wheel("pkg", "1.0")
 FILE = f"files/{sha256(WHEEL)}/{wheel_file_name('pkg', '1.0')}"
 PUBLIC, INTERNAL, PRIVATE = Visibility.PUBLIC, Visibility.INTERNAL, Visibility.PRIVATE

@@ -16,6 +16,8 @@ from tests.api.jobs import basic, begin, begin_expired, mint, patch_json
 from tests.api.registry import Answer, Registry, sha256
 from tests.distributions import build_wheel
 
+pytestmark = pytest.mark.slow
+
 WHEEL = build_wheel("pkg", "1.0")
 FILE = "pkg-1.0-py3-none-any.whl"
 PUBLIC, INTERNAL, PRIVATE = Visibility.PUBLIC, Visibility.INTERNAL, Visibility.PRIVATE

@@ -11,6 +11,8 @@ from tests.api.published import CONTENT, audited, publish
 from tests.api.registry import ROOT_TOKEN, SIMPLE_JSON, Answer, Registry
 from tests.distributions import build_wheel, wheel_file_name
 
+pytestmark = pytest.mark.slow
+
 NO_PACKAGE = (404, b'{"message":"404 Package Not Found"}')
 NO_FILE = (404, b'{"message":"404 Not Found"}')
 CREATED = (201, b'{"message":"201 Created"}')

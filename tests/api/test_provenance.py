@@ -15,6 +15,8 @@ from tests.attestations import PUBLISH, SLSA, attestation, encoded, statement
 from tests.conformance.reader import HtmlPage
 from tests.distributions import build_sdist, build_wheel
 
+pytestmark = pytest.mark.slow
+
 WHEEL = build_wheel("pkg", "1.0")
 NAME = "pkg-1.0-py3-none-any.whl"
 SDIST = build_sdist("pkg", "1.0")
