@@ -261,8 +261,11 @@ def _is_open_to(principal: Principal, visibility: Visibility) -> bool:
             return False
 
 
-def may_destroy_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
-    """Say whether the caller may delete packages and set their status."""
+def may_administer_packages(principal: Principal, project: Project, level: AccessLevel) -> bool:
+    """Say whether the caller may delete packages, set their status, and make the rules that protect them.
+
+    Source: `destroy_package` and `admin_package` in app/policies/project_policy.rb.
+    """
     if project.registry_access is RegistryAccess.DISABLED:
         return False
     return is_admin(principal) or level >= AccessLevel.MAINTAINER

@@ -10,8 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from shared.access import may_administer_project
-from shared.models import AccessLevel, Project, ProjectId, RegistryAccess
+from shared.models import AccessLevel, ProjectId
 from shared.names import MAX_NAME_CHARACTERS, normalize_name
 from shared.principals import Principal, user_of
 
@@ -108,16 +107,6 @@ def problems_of(terms: ProtectionTerms) -> tuple[str, ...]:
     if terms.minimum_access_level_for_push is None and terms.minimum_access_level_for_delete is None:
         problems.append(_NO_LEVEL)
     return tuple(problems)
-
-
-def may_administer_rules(principal: Principal, project: Project, level: AccessLevel) -> bool:
-    """Say whether the caller may see and change the rules of the project.
-
-    Source: `admin_package` in app/policies/project_policy.rb, which nobody has where the registry is switched off.
-    """
-    if project.registry_access is RegistryAccess.DISABLED:
-        return False
-    return may_administer_project(principal, level)
 
 
 def is_push_blocked(

@@ -13,9 +13,9 @@ from services.api.guards import Guard, project_ref, scopes_of
 from services.api.keys import NEW_RULE, PRINCIPAL, RULE_CHANGE, USE_CASES, VISIT
 from services.api.parameters import Parameters, read_parameters
 from services.api.schemas.protection_rules import RULE_ID, check_rule_id, read_new_rule, read_rule_change
+from shared.access import may_administer_packages
 from shared.credentials import Door
 from shared.errors import Forbidden
-from shared.protection import may_administer_rules
 
 
 async def _may_list(request: web.Request) -> None:
@@ -54,7 +54,7 @@ async def _admit(request: web.Request) -> None:
     )
     request[PRINCIPAL] = caller
     visit = await use_cases.tenant_admission.to_project(project_ref(request), caller)
-    if not may_administer_rules(caller, visit.project, visit.level):
+    if not may_administer_packages(caller, visit.project, visit.level):
         raise Forbidden
     request[VISIT] = visit
 

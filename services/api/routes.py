@@ -49,8 +49,7 @@ from services.api.handlers import (
     users,
     yanks,
 )
-from services.api.package_guards import may_read_packages_of_project
-from services.api.package_write_guards import may_change_packages, may_look_at_packages
+from services.api.package_guards import may_change_packages, may_look_at_packages, may_read_packages_of_project
 from services.api.protection_guards import (
     may_change_rules,
     may_create_rules,

@@ -148,16 +148,14 @@ class Admission:
         """
         now = self.now()
         async with self.store.reading() as rows:
-            # At the PyPI endpoints the project comes first: an unknown one is 404 whatever credential was sent. Where
-            # a private one is 404 too, a wrong credential must not tell the two apart.
-            authenticate, found = Authentication(rows, accepted, now), None
-            if door is not Door.PYPI:
-                found = await authenticate(credentials, door)
             project = await find_project(rows, ref)
+            # At the PyPI endpoints an unknown project is 404 whatever credential was sent. Elsewhere a private one is
+            # 404 too, and a wrong credential must not tell the two apart.
+            if project is None and door is Door.PYPI:
+                raise NotFound(told_as)
+            found = await Authentication(rows, accepted, now)(credentials, door)
             if project is None:
                 raise NotFound(told_as)
-            if door is Door.PYPI:
-                found = await authenticate(credentials, door)
             principal: Principal = found.principal if found else Anonymous()
             visit = Visit(
                 principal=principal,

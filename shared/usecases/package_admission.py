@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.access import may_destroy_packages, require_packages_api_read
+from shared.access import may_administer_packages, require_packages_api_read
 from shared.credentials import Credentials, Door
 from shared.errors import Forbidden
 from shared.usecases.admission import Admission, pull_rules
@@ -40,6 +40,6 @@ class PackageAdmission:
         Source: contract, Packages 7, column D.
         """
         visit = await self.to_read(ref, credentials, accepted=accepted)
-        if not may_destroy_packages(visit.principal, visit.project, visit.level):
+        if not may_administer_packages(visit.principal, visit.project, visit.level):
             raise Forbidden
         return visit

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from shared.access import may_destroy_packages
+from shared.access import may_administer_packages
 from shared.errors import NotFound, PackageNotDetailed
 from shared.models import (
     AccessLevel,
@@ -242,7 +242,7 @@ def _filter(query: PackageQuery) -> PackageFilter:
 
 
 def _may_destroy(visit: Visit) -> bool:
-    return may_destroy_packages(visit.principal, visit.project, visit.level)
+    return may_administer_packages(visit.principal, visit.project, visit.level)
 
 
 async def _seen(rows: Reading, visit: Visit, pipelines: Iterable[Pipeline | None]) -> SeenPipelines:

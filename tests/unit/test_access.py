@@ -1,6 +1,6 @@
 """The access rules, as tables and as a property."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,81 +24,24 @@ from shared.errors import Forbidden, LarderError, NotFound, Unauthenticated
 from shared.models import (
     AccessLevel,
     Namespace,
-    NamespaceId,
-    NamespaceKind,
-    PipelineId,
     Project,
-    ProjectId,
     RegistryAccess,
-    TokenId,
-    User,
-    UserId,
-    UserState,
     Visibility,
 )
-from shared.principals import Anonymous, Job, Principal, SignedIn
+from shared.principals import Anonymous, Principal, SignedIn
+from tests.access_samples import make_group, make_job, make_project, make_signed_in
 
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _OPEN = PullRules(guests_may_pull=True, anyone_may_pull=True)
 _CLOSED = PullRules(guests_may_pull=False, anyone_may_pull=False)
 _NONE = AccessLevel.NO_ACCESS
 _PRIVATE, _INTERNAL, _PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
 
 
-def _group(visibility: Visibility) -> Namespace:
-    return Namespace(
-        id=NamespaceId(1),
-        kind=NamespaceKind.GROUP,
-        parent_id=None,
-        ancestor_ids=(NamespaceId(1),),
-        name="g",
-        path="g",
-        full_path="g",
-        description="",
-        visibility=visibility,
-        created_at=_NOW,
-    )
-
-
-def _project(visibility: Visibility, registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
-    return Project(
-        id=ProjectId(1),
-        namespace=_group(Visibility.PUBLIC),
-        name="p",
-        path="p",
-        full_path="g/p",
-        description="",
-        visibility=visibility,
-        registry_access=registry_access,
-        creator_id=None,
-        created_at=_NOW,
-    )
-
-
-def _user(*, is_admin: bool = False, is_external: bool = False) -> SignedIn:
-    user = User(
-        id=UserId(1),
-        username="u",
-        name="U",
-        email="u@example.com",
-        state=UserState.ACTIVE,
-        is_admin=is_admin,
-        is_external=is_external,
-        namespace_id=NamespaceId(2),
-        created_at=_NOW,
-    )
-    return SignedIn(user=user, token_id=TokenId(1), scopes=("api",))
-
-
-def _job_of(user: User) -> Job:
-    return Job(user=user, token_id=TokenId(2), project=_project(Visibility.PRIVATE), pipeline_id=PipelineId(1))
-
-
 _ANONYMOUS = Anonymous()
-_MEMBER = _user()
-_STRANGER = _user()
-_EXTERNAL = _user(is_external=True)
-_ADMIN = _user(is_admin=True)
+_MEMBER = make_signed_in()
+_STRANGER = make_signed_in()
+_EXTERNAL = make_signed_in(is_external=True)
+_ADMIN = make_signed_in(is_admin=True)
 
 
 def _refusal(check: object) -> type[LarderError] | None:
@@ -136,7 +79,7 @@ def test_reading_packages_follows_the_matrix(
     rules: PullRules,
     expected: type[LarderError] | None,
 ) -> None:
-    project = _project(visibility)
+    project = make_project(visibility)
 
     assert _refusal(lambda: require_pull(principal, project, level, rules)) is expected
 
@@ -163,14 +106,14 @@ def test_reading_packages_follows_the_matrix(
 def test_uploading_follows_the_matrix(
     visibility: Visibility, principal: Principal, level: AccessLevel, expected: type[LarderError] | None
 ) -> None:
-    project = _project(visibility)
+    project = make_project(visibility)
 
     assert _refusal(lambda: require_push(principal, project, level)) is expected
 
 
 @pytest.mark.parametrize("principal", [_ANONYMOUS, _STRANGER, _ADMIN])
 def test_a_disabled_registry_refuses_everybody_who_sees_the_project(principal: Principal) -> None:
-    project = _project(_PUBLIC, RegistryAccess.DISABLED)
+    project = make_project(_PUBLIC, RegistryAccess.DISABLED)
 
     assert _refusal(lambda: require_pull(principal, project, AccessLevel.OWNER, _OPEN)) is Forbidden
     expected = Unauthenticated if principal is _ANONYMOUS else Forbidden
@@ -178,7 +121,7 @@ def test_a_disabled_registry_refuses_everybody_who_sees_the_project(principal: P
 
 
 def test_a_public_registry_opens_a_private_project_to_readers_only_while_the_instance_allows_it() -> None:
-    project = _project(_PRIVATE, RegistryAccess.PUBLIC)
+    project = make_project(_PRIVATE, RegistryAccess.PUBLIC)
 
     assert _refusal(lambda: require_pull(_ANONYMOUS, project, _NONE, _OPEN)) is None
     assert _refusal(lambda: require_pull(_ANONYMOUS, project, _NONE, _CLOSED)) is Unauthenticated
@@ -209,7 +152,7 @@ def test_reading_a_group_follows_the_matrix(
     is_member_below: bool,  # noqa: FBT001 - a column of the table
     expected: bool,  # noqa: FBT001 - another
 ) -> None:
-    assert may_read_group(principal, _group(visibility), level, is_member_below=is_member_below) is expected
+    assert may_read_group(principal, make_group(visibility), level, is_member_below=is_member_below) is expected
 
 
 @pytest.mark.parametrize(
@@ -241,9 +184,9 @@ def test_nobody_grants_more_than_they_have_but_an_administrator() -> None:
 
 
 _LEVELS = st.sampled_from(AccessLevel)
-_ANY_PROJECT = st.builds(_project, st.sampled_from(Visibility), st.sampled_from(RegistryAccess))
+_ANY_PROJECT = st.builds(make_project, st.sampled_from(Visibility), st.sampled_from(RegistryAccess))
 _ANY_RULES = st.builds(PullRules, guests_may_pull=st.booleans(), anyone_may_pull=st.booleans())
-_ANY_USER = st.builds(_user, is_admin=st.booleans(), is_external=st.booleans())
+_ANY_USER = st.builds(make_signed_in, is_admin=st.booleans(), is_external=st.booleans())
 
 
 @given(project=_ANY_PROJECT, rules=_ANY_RULES, user=_ANY_USER, levels=st.tuples(_LEVELS, _LEVELS))
@@ -260,7 +203,7 @@ def test_nobody_gains_by_losing_a_level(
 
 
 @given(
-    group=st.builds(_group, st.sampled_from(Visibility)),
+    group=st.builds(make_group, st.sampled_from(Visibility)),
     user=_ANY_USER,
     levels=st.tuples(_LEVELS, _LEVELS),
     granted=_LEVELS,
@@ -286,7 +229,7 @@ def test_nobody_gains_by_signing_out(project: Project, rules: PullRules, user: S
 
 @given(project=_ANY_PROJECT, rules=_ANY_RULES, user=_ANY_USER, level=_LEVELS)
 def test_no_job_gains_by_being_kept_out(project: Project, rules: PullRules, user: SignedIn, level: AccessLevel) -> None:
-    job = _job_of(user.user)
+    job = replace(make_job(), user=user.user)
     inside, outside = (level_of_job(job, level, is_let_in=is_let_in) for is_let_in in (True, False))
 
     assert outside <= inside
@@ -301,7 +244,7 @@ def test_no_job_gains_by_being_kept_out(project: Project, rules: PullRules, user
 def test_a_job_is_never_more_than_its_user(
     project: Project, rules: PullRules, user: SignedIn, level: AccessLevel
 ) -> None:
-    job = _job_of(user.user)
+    job = replace(make_job(), user=user.user)
     for is_let_in in (True, False):
         own = level_of_job(job, level, is_let_in=is_let_in)
 

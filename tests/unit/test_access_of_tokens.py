@@ -1,7 +1,7 @@
 """The access rules for deploy tokens and jobs, as tables and as properties."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,15 +29,11 @@ from shared.models import (
     AccessLevel,
     Namespace,
     NamespaceId,
-    NamespaceKind,
-    PipelineId,
     Project,
     ProjectId,
     RegistryAccess,
     TokenId,
     User,
-    UserId,
-    UserState,
     Visibility,
 )
 from shared.principals import (
@@ -50,73 +46,22 @@ from shared.principals import (
     Principal,
     SignedIn,
 )
+from tests.access_samples import ASIDE, GROUP, TOP, make_group, make_job, make_project, make_signed_in, make_user
 
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _OPEN = PullRules(guests_may_pull=True, anyone_may_pull=True)
 _CLOSED = PullRules(guests_may_pull=False, anyone_may_pull=False)
 _NONE = AccessLevel.NO_ACCESS
 _PRIVATE, _INTERNAL, _PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
-_TOP, _GROUP, _ASIDE = NamespaceId(1), NamespaceId(2), NamespaceId(3)
 _READ, _WRITE = (READ_PACKAGES,), (WRITE_PACKAGES,)
 _OTHERS = tuple(scope for scope in DEPLOY_TOKEN_SCOPES if scope not in (READ_PACKAGES, WRITE_PACKAGES))
-
-
-def _group(visibility: Visibility) -> Namespace:
-    """Return the group 2, which lies in the group 1."""
-    return Namespace(
-        id=_GROUP,
-        kind=NamespaceKind.GROUP,
-        parent_id=_TOP,
-        ancestor_ids=(_TOP, _GROUP),
-        name="g",
-        path="g",
-        full_path="top/g",
-        description="",
-        visibility=visibility,
-        created_at=_NOW,
-    )
-
-
-def _project(visibility: Visibility, registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
-    """Return the project 2, whose number is also that of its group."""
-    return Project(
-        id=ProjectId(2),
-        namespace=_group(_PUBLIC),
-        name="p",
-        path="p",
-        full_path="top/g/p",
-        description="",
-        visibility=visibility,
-        registry_access=registry_access,
-        creator_id=None,
-        created_at=_NOW,
-    )
 
 
 def _of_project(scopes: tuple[str, ...], number: int = 2) -> DeployToken:
     return DeployToken(token_id=TokenId(1), project_id=ProjectId(number), namespace_id=None, scopes=scopes)
 
 
-def _of_group(scopes: tuple[str, ...], number: NamespaceId = _GROUP) -> DeployToken:
+def _of_group(scopes: tuple[str, ...], number: NamespaceId = GROUP) -> DeployToken:
     return DeployToken(token_id=TokenId(1), project_id=None, namespace_id=number, scopes=scopes)
-
-
-def _user(*, is_admin: bool = False, is_external: bool = False) -> User:
-    return User(
-        id=UserId(1),
-        username="u",
-        name="U",
-        email="u@example.com",
-        state=UserState.ACTIVE,
-        is_admin=is_admin,
-        is_external=is_external,
-        namespace_id=NamespaceId(9),
-        created_at=_NOW,
-    )
-
-
-def _job(user: User) -> Job:
-    return Job(user=user, token_id=TokenId(2), project=_project(_PRIVATE), pipeline_id=PipelineId(1))
 
 
 def _refusal(check: Callable[[], None]) -> type[LarderError] | None:
@@ -138,24 +83,24 @@ def _refusal(check: Callable[[], None]) -> type[LarderError] | None:
         (_PRIVATE, _of_project(_WRITE, 1), NotFound, NotFound),
         (_PRIVATE, _of_group(_READ), None, Forbidden),
         (_PRIVATE, _of_group(_WRITE), None, None),
-        (_PRIVATE, _of_group(_WRITE, _TOP), None, None),
+        (_PRIVATE, _of_group(_WRITE, TOP), None, None),
         (_PRIVATE, _of_group(_OTHERS), NotFound, NotFound),
-        (_PRIVATE, _of_group(_WRITE, _ASIDE), NotFound, NotFound),
+        (_PRIVATE, _of_group(_WRITE, ASIDE), NotFound, NotFound),
         (_INTERNAL, _of_project(_READ), None, Forbidden),
         (_INTERNAL, _of_project(_WRITE), None, None),
         (_INTERNAL, _of_project(_OTHERS), None, Forbidden),
         (_INTERNAL, _of_project(_WRITE, 1), None, Forbidden),
-        (_INTERNAL, _of_group(_WRITE, _ASIDE), None, Forbidden),
+        (_INTERNAL, _of_group(_WRITE, ASIDE), None, Forbidden),
         (_PUBLIC, _of_project(_WRITE), None, None),
         (_PUBLIC, _of_project(_WRITE, 1), None, Forbidden),
         (_PUBLIC, _of_project(_OTHERS), None, Forbidden),
-        (_PUBLIC, _of_group(_WRITE, _TOP), None, None),
+        (_PUBLIC, _of_group(_WRITE, TOP), None, None),
     ],
 )
 def test_a_deploy_token_reads_and_publishes_as_the_contract_says(
     visibility: Visibility, token: DeployToken, pull: type[LarderError] | None, push: type[LarderError] | None
 ) -> None:
-    project = _project(visibility)
+    project = make_project(visibility)
     assert _refusal(lambda: require_pull(token, project, _NONE, _CLOSED)) is pull
     assert _refusal(lambda: require_push(token, project, _NONE)) is push
 
@@ -166,20 +111,20 @@ def test_a_deploy_token_reads_and_publishes_as_the_contract_says(
         (_PRIVATE, _of_group(_READ), None),
         (_PRIVATE, _of_group(_WRITE), None),
         (_PRIVATE, _of_group(_OTHERS), NotFound),
-        (_PRIVATE, _of_group(_WRITE, _TOP), NotFound),
-        (_PRIVATE, _of_group(_WRITE, _ASIDE), NotFound),
+        (_PRIVATE, _of_group(_WRITE, TOP), NotFound),
+        (_PRIVATE, _of_group(_WRITE, ASIDE), NotFound),
         (_PRIVATE, _of_project(_WRITE), NotFound),
         (_INTERNAL, _of_group(_READ), None),
-        (_INTERNAL, _of_group(_WRITE, _TOP), Forbidden),
+        (_INTERNAL, _of_group(_WRITE, TOP), Forbidden),
         (_INTERNAL, _of_project(_WRITE), Forbidden),
-        (_PUBLIC, _of_group(_WRITE, _TOP), None),
+        (_PUBLIC, _of_group(_WRITE, TOP), None),
         (_PUBLIC, _of_project(_OTHERS), None),
     ],
 )
 def test_of_deploy_tokens_only_a_groups_very_own_opens_it(
     visibility: Visibility, token: DeployToken, expected: type[LarderError] | None
 ) -> None:
-    group = _group(visibility)
+    group = make_group(visibility)
     refusal = _refusal(lambda: require_group_pull(token, group, _NONE, _OPEN, is_member_below=False))
     assert refusal is expected
 
@@ -201,7 +146,7 @@ def test_a_registry_that_is_off_or_open_is_so_for_deploy_tokens(
     pull: type[LarderError] | None,
     push: type[LarderError] | None,
 ) -> None:
-    project, token = _project(_PRIVATE, registry_access), _of_project(scopes)
+    project, token = make_project(_PRIVATE, registry_access), _of_project(scopes)
     assert _refusal(lambda: require_pull(token, project, _NONE, rules)) is pull
     assert _refusal(lambda: require_push(token, project, _NONE)) is push
 
@@ -211,8 +156,8 @@ def test_a_registry_that_is_off_or_open_is_so_for_deploy_tokens(
     [(_NONE, False), (AccessLevel.DEVELOPER, False), (AccessLevel.MAINTAINER, True), (AccessLevel.OWNER, True)],
 )
 def test_maintainers_see_the_deploy_tokens_of_a_group(level: AccessLevel, *, may: bool) -> None:
-    person = SignedIn(user=_user(), token_id=TokenId(1), scopes=("api",))
-    administrator = SignedIn(user=_user(is_admin=True), token_id=TokenId(1), scopes=("api",))
+    person = make_signed_in()
+    administrator = make_signed_in(is_admin=True)
     assert may_read_group_deploy_tokens(person, level) is may
     assert may_read_group_deploy_tokens(administrator, level)
     assert not may_read_group_deploy_tokens(_of_group(DEPLOY_TOKEN_SCOPES), _NONE)
@@ -221,10 +166,10 @@ def test_maintainers_see_the_deploy_tokens_of_a_group(level: AccessLevel, *, may
 @pytest.mark.parametrize(
     ("user", "level", "is_let_in", "expected"),
     [
-        (_user(), AccessLevel.DEVELOPER, True, AccessLevel.DEVELOPER),
-        (_user(), AccessLevel.OWNER, False, _NONE),
-        (_user(is_admin=True), _NONE, True, AccessLevel.OWNER),
-        (_user(is_admin=True), AccessLevel.OWNER, False, _NONE),
+        (make_user(), AccessLevel.DEVELOPER, True, AccessLevel.DEVELOPER),
+        (make_user(), AccessLevel.OWNER, False, _NONE),
+        (make_user(is_admin=True), _NONE, True, AccessLevel.OWNER),
+        (make_user(is_admin=True), AccessLevel.OWNER, False, _NONE),
     ],
 )
 def test_a_job_has_the_level_of_its_user_where_it_is_let_in(
@@ -233,33 +178,33 @@ def test_a_job_has_the_level_of_its_user_where_it_is_let_in(
     is_let_in: bool,  # noqa: FBT001 - a column of the table
     expected: AccessLevel,
 ) -> None:
-    assert level_of_job(_job(user), level, is_let_in=is_let_in) is expected
+    assert level_of_job(replace(make_job(), user=user), level, is_let_in=is_let_in) is expected
 
 
 @pytest.mark.parametrize(
     ("visibility", "user", "pull", "push"),
     [
-        (_PRIVATE, _user(is_admin=True), NotFound, NotFound),
-        (_INTERNAL, _user(is_admin=True), None, Forbidden),
-        (_INTERNAL, _user(is_external=True), NotFound, NotFound),
-        (_PUBLIC, _user(), None, Forbidden),
+        (_PRIVATE, make_user(is_admin=True), NotFound, NotFound),
+        (_INTERNAL, make_user(is_admin=True), None, Forbidden),
+        (_INTERNAL, make_user(is_external=True), NotFound, NotFound),
+        (_PUBLIC, make_user(), None, Forbidden),
     ],
 )
 def test_a_job_that_is_not_let_in_sees_what_everybody_sees(
     visibility: Visibility, user: User, pull: type[LarderError] | None, push: type[LarderError] | None
 ) -> None:
-    job, project = _job(user), _project(visibility)
+    job, project = replace(make_job(), user=user), make_project(visibility)
     level = level_of_job(job, AccessLevel.OWNER, is_let_in=False)
     assert _refusal(lambda: require_pull(job, project, level, _CLOSED)) is pull
     assert _refusal(lambda: require_push(job, project, level)) is push
 
 
 _SCOPES = st.sets(st.sampled_from(DEPLOY_TOKEN_SCOPES))
-_ANY_PROJECT = st.builds(_project, st.sampled_from(Visibility), st.sampled_from(RegistryAccess))
-_ANY_GROUP = st.builds(_group, st.sampled_from(Visibility))
+_ANY_PROJECT = st.builds(make_project, st.sampled_from(Visibility), st.sampled_from(RegistryAccess))
+_ANY_GROUP = st.builds(make_group, st.sampled_from(Visibility))
 _ANY_RULES = st.builds(PullRules, guests_may_pull=st.booleans(), anyone_may_pull=st.booleans())
-_ANY_USER = st.builds(_user, is_admin=st.booleans(), is_external=st.booleans())
-_ANY_JOB = st.builds(_job, _ANY_USER)
+_ANY_USER = st.builds(make_user, is_admin=st.booleans(), is_external=st.booleans())
+_ANY_JOB = st.builds(make_job, is_admin=st.booleans(), is_external=st.booleans())
 _ANY_SOURCE = st.one_of(
     st.builds(lambda number: (ProjectId(number), None), st.integers(1, 3)),
     st.builds(lambda number: (None, NamespaceId(number)), st.integers(1, 3)),
@@ -309,7 +254,7 @@ def test_no_deploy_token_does_more_than_a_developer_nor_publishes_what_it_may_no
     project: Project, group: Namespace, rules: PullRules, source: Source, scopes: set[str]
 ) -> None:
     token = _token(source, scopes)
-    developer = SignedIn(user=_user(), token_id=TokenId(1), scopes=("api",))
+    developer = make_signed_in()
     assert _is_within(
         _powers(token, _NONE, project, group, rules), _powers(developer, AccessLevel.DEVELOPER, project, group, rules)
     )

@@ -2,29 +2,20 @@
 
 import re
 import time
-from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.access import may_administer_packages
 from shared.models import (
     AccessLevel,
-    Namespace,
-    NamespaceId,
-    NamespaceKind,
-    PipelineId,
-    Project,
     ProjectId,
     RegistryAccess,
     TokenId,
-    User,
-    UserId,
-    UserState,
-    Visibility,
 )
-from shared.principals import Anonymous, DeployToken, Job, Principal, SignedIn
+from shared.principals import Anonymous, DeployToken, Principal
 from shared.protection import (
     ProtectedPackageType,
     ProtectionLevel,
@@ -35,11 +26,10 @@ from shared.protection import (
     is_delete_blocked,
     is_push_blocked,
     matches_glob,
-    may_administer_rules,
     problems_of,
 )
+from tests.access_samples import NOW, make_job, make_project, make_signed_in
 
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _PYPI, _NPM, _TERRAFORM = ProtectedPackageType.PYPI, ProtectedPackageType.NPM, ProtectedPackageType.TERRAFORM_MODULE
 _MAINTAINER, _OWNER, _ADMIN = ProtectionLevel
 
@@ -60,56 +50,7 @@ def terms(
 
 
 def rule(said: ProtectionTerms) -> ProtectionRule:
-    return ProtectionRule(id=ProtectionRuleId(1), project_id=ProjectId(1), terms=said, created_at=_NOW, updated_at=_NOW)
-
-
-def user(*, is_admin: bool = False) -> User:
-    return User(
-        id=UserId(1),
-        username="ada",
-        name="Ada",
-        email="ada@localhost",
-        state=UserState.ACTIVE,
-        is_admin=is_admin,
-        is_external=False,
-        namespace_id=NamespaceId(1),
-        created_at=_NOW,
-    )
-
-
-def signed_in(*, is_admin: bool = False) -> Principal:
-    return SignedIn(user=user(is_admin=is_admin), token_id=TokenId(1), scopes=("api",))
-
-
-def project(registry_access: RegistryAccess = RegistryAccess.ENABLED) -> Project:
-    group = Namespace(
-        id=NamespaceId(2),
-        kind=NamespaceKind.GROUP,
-        parent_id=None,
-        ancestor_ids=(NamespaceId(2),),
-        name="g",
-        path="g",
-        full_path="g",
-        description="",
-        visibility=Visibility.PRIVATE,
-        created_at=_NOW,
-    )
-    return Project(
-        id=ProjectId(1),
-        namespace=group,
-        name="p",
-        path="p",
-        full_path="g/p",
-        description="",
-        visibility=Visibility.PRIVATE,
-        registry_access=registry_access,
-        creator_id=None,
-        created_at=_NOW,
-    )
-
-
-def job(*, is_admin: bool = False) -> Principal:
-    return Job(user=user(is_admin=is_admin), token_id=TokenId(1), project=project(), pipeline_id=PipelineId(1))
+    return ProtectionRule(id=ProtectionRuleId(1), project_id=ProjectId(1), terms=said, created_at=NOW, updated_at=NOW)
 
 
 DEPLOY_TOKEN = DeployToken(
@@ -217,11 +158,11 @@ def test_who_is_below_the_minimum_is_blocked(minimum: ProtectionLevel, level: Ac
         (terms(push=minimum), is_push_blocked),
         (terms(push=None, delete=minimum), is_delete_blocked),
     ):
-        for acts_as in (signed_in, job):
+        for acts_as in (make_signed_in, make_job):
             assert blocked([rule(said)], acts_as(), level=level, package_name="pkg") is (level < number)
             assert not blocked([rule(said)], acts_as(is_admin=True), level=level, package_name="pkg")
-        assert not blocked([rule(said)], signed_in(), level=level, package_name="other")
-        assert not blocked([], signed_in(), level=level, package_name="pkg")
+        assert not blocked([rule(said)], make_signed_in(), level=level, package_name="other")
+        assert not blocked([], make_signed_in(), level=level, package_name="pkg")
 
 
 @pytest.mark.parametrize(
@@ -230,14 +171,14 @@ def test_who_is_below_the_minimum_is_blocked(minimum: ProtectionLevel, level: Ac
 )
 def test_one_rule_that_fits_suffices(patterns: list[str], *, is_blocked: bool) -> None:
     rules = [rule(terms(pattern, push=_ADMIN)) for pattern in patterns]
-    assert is_push_blocked(rules, signed_in(), level=AccessLevel.OWNER, package_name="pkg") is is_blocked
+    assert is_push_blocked(rules, make_signed_in(), level=AccessLevel.OWNER, package_name="pkg") is is_blocked
 
 
 def test_a_minimum_for_one_thing_says_nothing_of_the_other() -> None:
     level = AccessLevel.DEVELOPER
-    assert not is_delete_blocked([rule(terms(push=_ADMIN))], signed_in(), level=level, package_name="pkg")
+    assert not is_delete_blocked([rule(terms(push=_ADMIN))], make_signed_in(), level=level, package_name="pkg")
     only_delete = [rule(terms(push=None, delete=_ADMIN))]
-    assert not is_push_blocked(only_delete, signed_in(), level=level, package_name="pkg")
+    assert not is_push_blocked(only_delete, make_signed_in(), level=level, package_name="pkg")
 
 
 @pytest.mark.parametrize("principal", [Anonymous(), DEPLOY_TOKEN], ids=lambda one: type(one).__name__)
@@ -262,8 +203,13 @@ def test_maintainers_administer_rules_where_there_is_a_registry() -> None:
     for access in RegistryAccess:
         is_on = access is not RegistryAccess.DISABLED
         for level, may in ((AccessLevel.DEVELOPER, False), (AccessLevel.MAINTAINER, is_on), (AccessLevel.OWNER, is_on)):
-            assert may_administer_rules(signed_in(), project(access), level) is may
-        assert may_administer_rules(signed_in(is_admin=True), project(access), AccessLevel.NO_ACCESS) is is_on
+            assert may_administer_packages(make_signed_in(), make_project(registry_access=access), level) is may
+        assert (
+            may_administer_packages(
+                make_signed_in(is_admin=True), make_project(registry_access=access), AccessLevel.NO_ACCESS
+            )
+            is is_on
+        )
 
 
 _BAD = "Package name pattern should be a valid {} package name with optional wildcard characters."
