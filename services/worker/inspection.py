@@ -1,44 +1,24 @@
 """The process boundary around archives: each is opened in a child process of its own, under limits.
 
-A child serves one inspection, so nothing that an archive does to it reaches the next. One child is always started
-ahead: an inspection then costs milliseconds and not the start of a Python.
+A child serves one inspection, so nothing that an archive does to it reaches the next. It is forked from a process that
+has everything loaded: an inspection then costs milliseconds and not the start of a Python.
 """
 
 import asyncio
 import base64
 import json
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from services.worker.inspection_processes import Ended, InspectionFailed, InspectionProcesses, shown
 from shared.errors import DistributionRejected
 from shared.models import CoreMetadata
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
-
-_MAX_ANSWER_BYTES = 4 * _MIB
-_CHUNK_BYTES = 64 * 1024
-_SHOWN_CHARACTERS = 2_000
-_END_SECONDS = 5.0
-
-_ROOT = str(Path(__file__).resolve().parents[2])
-# Isolated mode looks for modules in the installation alone. This process may run from a source tree.
-_BOOTSTRAP = (
-    "import sys; root, parent_pid = sys.argv[1:]; root in sys.path or sys.path.insert(0, root); "
-    "from services.worker.inspection_child import main; main(int(parent_pid))"
-)
-
-
-class InspectionFailed(Exception):
-    """An inspection came to no end for reasons that need not lie in the archive; it is worth another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +45,16 @@ class DistributionInspector:
     def __init__(self, limits: InspectionLimits | None = None) -> None:
         self._limits = limits or InspectionLimits()
         self._slots = asyncio.Semaphore(self._limits.at_once)
-        self._children: set[Process] = set()
-        self._spare: Process | None = None
-        self._is_preparing = False
+        self._processes = InspectionProcesses()
 
     async def __aenter__(self) -> Self:
-        await self._prepare_spare()
+        await self._processes.__aenter__()
         return self
 
     async def __aexit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        children = list(self._children)
-        for child in children:
-            _kill(child)
-        for child in children:
-            await self._end(child)
+        await self._processes.__aexit__(error_type, error, traceback)
 
     async def inspect(self, path: Path, *, file_name: str) -> CoreMetadata:
         """Open the distribution at `path` in a process with its own limits and return its core metadata.
@@ -100,84 +74,11 @@ class DistributionInspector:
             }
             wall_seconds = cpu_seconds * self._limits.wall_factor
             try:
-                async with self._child() as child, asyncio.timeout(wall_seconds):
-                    output = await self._ask(child, json.dumps(request).encode() + b"\n")
-                    exit_code = await child.wait()
+                async with asyncio.timeout(wall_seconds):
+                    ended = await self._processes.run(json.dumps(request).encode() + b"\n")
             except TimeoutError as error:
                 raise InspectionFailed(f"no answer within {wall_seconds:.0f} s") from error
-        return _read_answer(exit_code, output)
-
-    async def _ask(self, child: Process, line: bytes) -> bytes:
-        """Send the request and return all that the child says until it ends."""
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with suppress(BrokenPipeError, ConnectionResetError):  # Its exit code will say why it is gone.
-            child.stdin.write(line)
-            await child.stdin.drain()
-        child.stdin.close()
-        # The child is busy now, so starting its successor costs this inspection nothing; nor must its failure.
-        with suppress(OSError):
-            await self._prepare_spare()
-        output = bytearray()
-        while chunk := await child.stdout.read(_CHUNK_BYTES):
-            output += chunk
-            if len(output) > _MAX_ANSWER_BYTES:
-                raise InspectionFailed(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
-        return bytes(output)
-
-    @asynccontextmanager
-    async def _child(self) -> AsyncIterator[Process]:
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.returncode is not None:
-            await self._end(spare)
-            spare = None
-        child = spare or await self._start()
-        try:
-            yield child
-        finally:
-            await self._end(child)
-
-    async def _prepare_spare(self) -> None:
-        if self._spare is not None or self._is_preparing:
-            return
-        self._is_preparing = True
-        try:
-            self._spare = await self._start()
-        finally:
-            self._is_preparing = False
-
-    async def _start(self) -> Process:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-W", "ignore", "-c", _BOOTSTRAP, _ROOT, str(os.getpid())),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=STDOUT,  # So that a traceback is there to show; an answer is the only output of a good end.
-            cwd="/",
-            env={},  # The settings of this process, its secrets among them, are none of the child's business.
-            process_group=0,  # Ctrl-C is for the worker, which then ends its children itself.
-        )
-        self._children.add(child)
-        return child
-
-    async def _end(self, child: Process) -> None:
-        """Kill the child if it still runs, and reap it."""
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.close()
-        _kill(child)
-        async with asyncio.timeout(_END_SECONDS):
-            # A pipe that nobody reads would keep asyncio from seeing the end of the process.
-            while await child.stdout.read(_CHUNK_BYTES):
-                pass
-            await child.wait()
-        self._children.discard(child)
-
-
-def _kill(child: Process) -> None:
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            child.kill()
+        return _read_answer(ended)
 
 
 def _look_at(path: Path) -> tuple[int, str]:
@@ -187,15 +88,15 @@ def _look_at(path: Path) -> tuple[int, str]:
         raise InspectionFailed(f"{path} cannot be read") from error
 
 
-def _read_answer(exit_code: int, output: bytes) -> CoreMetadata:
-    if exit_code == -signal.SIGXCPU:
+def _read_answer(ended: Ended) -> CoreMetadata:
+    if ended.exit_code == -signal.SIGXCPU:
         raise DistributionRejected("archive takes too long to be read")
-    if exit_code != 0:
-        raise InspectionFailed(f"exit code {exit_code}: {_shown(output)}")
+    if ended.exit_code != 0:
+        raise InspectionFailed(f"exit code {ended.exit_code}: {shown(ended.output)}")
     try:
-        answer: Any = json.loads(output)
+        answer: Any = json.loads(ended.output)
     except ValueError as error:
-        raise InspectionFailed(f"no answer: {_shown(output)}") from error
+        raise InspectionFailed(f"no answer: {shown(ended.output)}") from error
     match answer:
         case {"rejected": str(reason)}:
             raise DistributionRejected(reason)
@@ -207,8 +108,4 @@ def _read_answer(exit_code: int, output: bytes) -> CoreMetadata:
         }:
             return CoreMetadata(raw=base64.b64decode(raw), name=name, version=version, requires_python=requires_python)
         case _:
-            raise InspectionFailed(f"unknown answer: {_shown(output)}")
-
-
-def _shown(output: bytes) -> str:
-    return output.decode("utf-8", "replace")[-_SHOWN_CHARACTERS:].strip()
+            raise InspectionFailed(f"unknown answer: {shown(ended.output)}")

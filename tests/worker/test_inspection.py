@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from services.worker import inspection
-from services.worker.inspection import DistributionInspector, InspectionFailed, InspectionLimits
+from services.worker import inspection_processes
+from services.worker.inspection import DistributionInspector, InspectionLimits
+from services.worker.inspection_processes import InspectionFailed
 from shared.errors import DistributionRejected
 from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_file_name, wheel_file_name
 from tests.hostile_archives import (
@@ -36,8 +37,15 @@ async def inspector() -> AsyncIterator[DistributionInspector]:
         yield inspector
 
 
-def _pids(inspector: DistributionInspector) -> set[int]:
-    return {child.pid for child in inspector._children}
+def _template(inspector: DistributionInspector) -> int:
+    """Return the process that children are forked from."""
+    template = inspector._processes._template
+    assert template is not None
+    return template.process.pid
+
+
+def _children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def _is_gone(pid: int) -> bool:
@@ -45,15 +53,21 @@ def _is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-async def _has_begun(pid: int) -> bool:
-    """Say whether a child has got so far that it waits for its request."""
-    return Path(f"/proc/{pid}/comm").read_text() == "larder inspect\n"
+async def _children_at_work(inspector: DistributionInspector, number: int = 1) -> set[int]:
+    """Return the children when there are so many, each under its limits."""
+
+    async def are_there() -> bool:
+        children = _children(_template(inspector))
+        return len(children) == number and all(_is_limited(child) for child in children)
+
+    await eventually(are_there, what=f"{number} children are at work", timeout_seconds=20)
+    return _children(_template(inspector))
 
 
-async def _ready_spare(inspector: DistributionInspector) -> int:
-    (pid,) = _pids(inspector)
-    await eventually(lambda: _has_begun(pid), what="the spare child is ready", timeout_seconds=20)
-    return pid
+def _is_limited(pid: int) -> bool:
+    """Say whether a child has set the last of its limits."""
+    (line,) = (one for one in Path(f"/proc/{pid}/limits").read_text().splitlines() if one.startswith("Max cpu time"))
+    return "unlimited" not in line
 
 
 @pytest.mark.parametrize(
@@ -81,18 +95,20 @@ async def test_the_largest_metadata_crosses_the_boundary(inspector: Distribution
     assert (await inspector.inspect(path, file_name=_WHEEL)).raw == metadata
 
 
-async def test_every_inspection_has_a_process_of_its_own_and_another_is_ready(
-    inspector: DistributionInspector, tmp_path: Path
-) -> None:
-    path = tmp_path / "blob"
-    path.write_bytes(build_wheel("foo", "1.0"))
+async def test_every_inspection_has_a_process_of_its_own(inspector: DistributionInspector, tmp_path: Path) -> None:
     seen: set[int] = set()
-    for _ in range(3):
-        (spare,) = _pids(inspector)
-        assert spare not in seen
-        seen.add(spare)
-        await inspector.inspect(path, file_name=_WHEEL)
-        assert _is_gone(spare)
+    for number in range(3):
+        pipe = tmp_path / str(number)
+        os.mkfifo(pipe)
+        inspecting = asyncio.create_task(inspector.inspect(pipe, file_name=_WHEEL))
+        (child,) = await _children_at_work(inspector)
+        assert child not in seen
+        seen.add(child)
+        pipe.write_bytes(build_wheel("foo", "1.0"))  # What is read from a pipe cannot be an archive.
+        with pytest.raises(InspectionFailed, match="not seekable"):
+            await inspecting
+        assert _is_gone(child)
+    assert _children(_template(inspector)) == set()
 
 
 async def test_a_refusal_carries_its_reason(inspector: DistributionInspector, tmp_path: Path) -> None:
@@ -167,10 +183,9 @@ async def test_an_inspection_that_the_clock_ends_is_worth_another_try(tmp_path: 
     path = tmp_path / "pipe"
     os.mkfifo(path)  # Opening it waits for a writer, for ever.
     async with DistributionInspector(InspectionLimits(cpu_seconds=1, wall_factor=0.5)) as inspector:
-        (busy,) = _pids(inspector)
         with pytest.raises(InspectionFailed, match="no answer within"):
             await inspector.inspect(path, file_name=_WHEEL)
-        assert _is_gone(busy)
+        assert _children(_template(inspector)) == set()
 
 
 async def test_a_file_that_is_not_there_is_worth_another_try(inspector: DistributionInspector, tmp_path: Path) -> None:
@@ -180,13 +195,19 @@ async def test_a_file_that_is_not_there_is_worth_another_try(inspector: Distribu
         await inspector.inspect(tmp_path, file_name=_WHEEL)
 
 
-async def test_a_spare_child_that_died_is_replaced(inspector: DistributionInspector, tmp_path: Path) -> None:
-    path = tmp_path / "blob"
-    path.write_bytes(build_wheel("foo", "1.0"))
-    (spare,) = inspector._children
-    spare.kill()
-    await spare.wait()
-    assert (await inspector.inspect(path, file_name=_WHEEL)).name == "foo"
+async def test_what_children_are_forked_from_is_started_again_when_it_died(
+    inspector: DistributionInspector, tmp_path: Path
+) -> None:
+    pipe, honest = tmp_path / "pipe", tmp_path / "honest"
+    os.mkfifo(pipe)
+    honest.write_bytes(build_wheel("foo", "1.0"))
+    inspecting = asyncio.create_task(inspector.inspect(pipe, file_name=_WHEEL))
+    (busy,) = await _children_at_work(inspector)
+    os.kill(_template(inspector), signal.SIGKILL)
+    with pytest.raises(InspectionFailed, match="the process that inspections are forked from ended: exit code -9"):
+        await inspecting
+    wait_for(lambda: _is_gone(busy), what="its child is gone as well", timeout_seconds=20)
+    assert (await inspector.inspect(honest, file_name=_WHEEL)).name == "foo"
 
 
 async def test_a_child_that_is_killed_at_work_is_worth_another_try(
@@ -195,85 +216,76 @@ async def test_a_child_that_is_killed_at_work_is_worth_another_try(
     pipe, honest = tmp_path / "pipe", tmp_path / "honest"
     os.mkfifo(pipe)
     honest.write_bytes(build_wheel("foo", "1.0"))
-    busy = await _ready_spare(inspector)
     inspecting = asyncio.create_task(inspector.inspect(pipe, file_name=_WHEEL))
-    await eventually(lambda: _is_waiting(inspector), what="the next child has been started", timeout_seconds=20)
+    (busy,) = await _children_at_work(inspector)
     os.kill(busy, signal.SIGKILL)
     with pytest.raises(InspectionFailed, match="exit code -9"):
         await inspecting
     assert (await inspector.inspect(honest, file_name=_WHEEL)).name == "foo"
 
 
-async def _is_waiting(inspector: DistributionInspector) -> bool:
-    return len(inspector._children) == 2
-
-
 async def test_a_cancelled_inspection_leaves_no_process(inspector: DistributionInspector, tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    busy = await _ready_spare(inspector)
     inspecting = asyncio.create_task(inspector.inspect(path, file_name=_WHEEL))
-    await eventually(lambda: _is_waiting(inspector), what="the next child has been started", timeout_seconds=20)
+    (busy,) = await _children_at_work(inspector)
     inspecting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await inspecting
     assert _is_gone(busy)
-    assert busy not in _pids(inspector)
 
 
-@pytest.mark.slow
 async def test_many_inspections_at_once_wait_for_their_turn(tmp_path: Path) -> None:
     path, pipe = tmp_path / "blob", tmp_path / "pipe"
     path.write_bytes(build_wheel("foo", "1.0"))
     os.mkfifo(pipe)
     async with DistributionInspector(InspectionLimits(at_once=2)) as inspector:
         stuck = [asyncio.create_task(inspector.inspect(pipe, file_name=_WHEEL)) for _ in range(2)]
-        await eventually(lambda: _is_full(inspector), what="both places are taken", timeout_seconds=20)
+        await _children_at_work(inspector, 2)
         async with asyncio.TaskGroup() as group:
             waiting = [group.create_task(inspector.inspect(path, file_name=_WHEEL)) for _ in range(10)]
-            await eventually(lambda: _has_spare(inspector), what="a spare is there", timeout_seconds=20)
+            await asyncio.wait(waiting, timeout=0.1)
             assert not any(task.done() for task in waiting)
-            assert len(_pids(inspector)) == 3
             for task in stuck:
                 task.cancel()
         assert {task.result().name for task in waiting} == {"foo"}
-        assert len(_pids(inspector)) == 1
+        assert _children(_template(inspector)) == set()
         await asyncio.wait(stuck)
 
 
-async def _is_full(inspector: DistributionInspector) -> bool:
-    return inspector._slots.locked()
-
-
-async def _has_spare(inspector: DistributionInspector) -> bool:
-    return len(inspector._children) == 3
-
-
 async def test_nothing_is_left_when_the_inspector_ends(tmp_path: Path) -> None:
-    path = tmp_path / "blob"
-    path.write_bytes(build_wheel("foo", "1.0"))
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
     async with DistributionInspector() as inspector:
-        await inspector.inspect(path, file_name=_WHEEL)
-        (spare,) = _pids(inspector)
-    assert _is_gone(spare)
-    assert not inspector._children
+        inspecting = asyncio.create_task(inspector.inspect(path, file_name=_WHEEL))
+        children = await _children_at_work(inspector)
+        template = _template(inspector)
+    assert all(_is_gone(pid) for pid in (template, *children))
+    with pytest.raises(InspectionFailed):
+        await inspecting
 
 
-def test_no_child_outlives_a_killed_worker() -> None:
+def test_no_child_outlives_a_killed_worker(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     program = (
-        "import asyncio\n"
+        "import asyncio, pathlib\n"
         "from services.worker.inspection import DistributionInspector\n"
         "async def main():\n"
         "    async with DistributionInspector() as inspector:\n"
-        "        print(*(child.pid for child in inspector._children), flush=True)\n"
-        "        await asyncio.Event().wait()\n"
+        "        print(inspector._processes._template.process.pid, flush=True)\n"
+        f"        await inspector.inspect(pathlib.Path({str(pipe)!r}), file_name={_WHEEL!r})\n"
         "asyncio.run(main())\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=_ROOT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
-        spare = int(worker.stdout.readline())
+        template = int(worker.stdout.readline())
+        wait_for(lambda: bool(_children(template)), what="an archive is being inspected", timeout_seconds=20)
+        (child,) = _children(template)
         worker.kill()
-    wait_for(lambda: _is_gone(spare), what="the child of a killed worker is gone", timeout_seconds=20)
+    wait_for(
+        lambda: _is_gone(template) and _is_gone(child), what="nothing of a killed worker is left", timeout_seconds=20
+    )
 
 
 async def test_a_child_has_neither_the_workers_settings_nor_room_to_do_harm(
@@ -281,9 +293,8 @@ async def test_a_child_has_neither_the_workers_settings_nor_room_to_do_harm(
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    pid = await _ready_spare(inspector)
     inspecting = asyncio.create_task(inspector.inspect(pipe, file_name=_WHEEL))
-    await eventually(lambda: _is_limited(pid), what="the child has set its limits", timeout_seconds=20)
+    (pid,) = await _children_at_work(inspector)
     process = Path(f"/proc/{pid}")
     limits = {line[:26].strip(): line[26:].split()[:2] for line in (process / "limits").read_text().splitlines()}
     assert limits["Max cpu time"] == ["10", "11"]
@@ -291,44 +302,63 @@ async def test_a_child_has_neither_the_workers_settings_nor_room_to_do_harm(
     assert limits["Max file size"] == limits["Max core file size"] == ["0", "0"]
     assert limits["Max open files"] == ["16", "16"]
     assert "NoNewPrivs:\t1\n" in (process / "status").read_text()
+    assert (process / "comm").read_text() == "larder inspect\n"
     assert (process / "environ").read_bytes().count(b"=") == 0
-    assert os.getpgid(pid) == pid
+    assert os.getpgid(pid) == _template(inspector) != os.getpgid(0)
+    inherited = {str(entry.readlink()).partition(":")[0] for entry in (process / "fd").iterdir()}
+    assert inherited == {"/dev/null", "socket"}
+    assert len(list((process / "fd").iterdir())) == 3
     inspecting.cancel()
     await asyncio.wait([inspecting])
-
-
-async def _is_limited(pid: int) -> bool:
-    return f"{512 * MIB}" in Path(f"/proc/{pid}/limits").read_text()
-
-
-async def test_a_child_that_talks_without_end_is_cut_off(
-    monkeypatch: pytest.MonkeyPatch, inspector: DistributionInspector, tmp_path: Path
-) -> None:
-    path = tmp_path / "blob"
-    path.write_bytes(build_wheel("foo", "1.0"))
-    with monkeypatch.context() as planted:
-        planted.setattr(inspection, "_BOOTSTRAP", "while True: print('x' * 65536)")
-        await inspector.inspect(path, file_name=_WHEEL)  # Its successor is the one that talks.
-    with pytest.raises(InspectionFailed, match="longer than"):
-        await inspector.inspect(path, file_name=_WHEEL)
-    assert (await inspector.inspect(path, file_name=_WHEEL)).name == "foo"
 
 
 @pytest.mark.parametrize(
     ("program", "problem"),
     [
         ("raise SystemExit('a broken installation')", "exit code 1: a broken installation"),
-        ("", "no answer: "),
-        ("print('{}')", "unknown answer: {}"),
+        ("", "exit code 0: "),
     ],
 )
-async def test_a_child_that_does_not_do_its_work_is_reported(
+async def test_an_installation_that_cannot_inspect_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, problem: str
 ) -> None:
     path = tmp_path / "blob"
     path.write_bytes(build_wheel("foo", "1.0"))
-    monkeypatch.setattr(inspection, "_BOOTSTRAP", program)
+    monkeypatch.setattr(inspection_processes, "_BOOTSTRAP", program)
     async with DistributionInspector() as inspector:
         with pytest.raises(InspectionFailed) as failure:
             await inspector.inspect(path, file_name=_WHEEL)
-    assert str(failure.value) == problem
+    assert str(failure.value) == f"the process that inspections are forked from ended: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("child", "problem"),
+    [
+        ("raise SystemExit(3)", "exit code 1: "),
+        ("None", "no answer: "),
+        ("print('{}', end='', flush=True)", "unknown answer: {}"),
+        ("[print('x' * 65536) for _ in range(1000)]", "the answer is longer than 4194304 bytes"),
+    ],
+)
+async def test_a_child_that_does_not_do_its_work_is_reported_and_harms_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: str, problem: str
+) -> None:
+    path, other = tmp_path / "blob", tmp_path / "other"
+    path.write_bytes(build_wheel("foo", "1.0"))
+    other.write_bytes(build_wheel("bar", "1.0"))
+    planted = (
+        "import sys; root, *numbers = sys.argv[1:]; sys.path.insert(0, root)\n"
+        "from services.worker import inspection_template as template\n"
+        "inspect = template.inspect\n"
+        "def plant(request):\n"
+        f"    if request['path'].endswith('other'): return inspect(request)\n"
+        f"    {child}\n"
+        "template.inspect = plant\n"
+        "template.main(*map(int, numbers))\n"
+    )
+    monkeypatch.setattr(inspection_processes, "_BOOTSTRAP", planted)
+    async with DistributionInspector() as inspector:
+        with pytest.raises(InspectionFailed) as failure:
+            await inspector.inspect(path, file_name=_WHEEL)
+        assert str(failure.value).startswith(problem)
+        assert (await inspector.inspect(other, file_name=wheel_file_name("bar", "1.0"))).name == "bar"
