@@ -14,8 +14,8 @@ CODE := $(wildcard services shared tests benchmarks)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Two makes at once take turns, where the machine has flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefile")
-# A test file at a time to each core, and one more, because some wait for processes. The long tests go one by one: some
-# of them load or fill the machine themselves.
+# A test file at a time to each core, and one more, because some wait for processes. Those that load or fill the machine
+# themselves go one by one.
 SIDE_BY_SIDE = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 5 --dist loadfile
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
@@ -38,7 +38,8 @@ test: ## run the tests
 test-all: ## run all tests, the long ones too; a backend that is missing is a failure
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m slow
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and not alone" $(SIDE_BY_SIDE)
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and alone"
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

@@ -15,7 +15,7 @@ from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.registry_client import RegistryClient, open_client
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 _CLIENTS = 8
 _NAMES = 40

@@ -160,6 +160,7 @@ def test_twine_prints_the_workers_reason_and_nothing_remains(larder: LarderProce
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_client_that_pushes_300_mb_without_looking_still_prints_why_it_was_turned_away(
     larder: LarderProcess, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ class _Story:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_delete_is_final_for_all_and_harms_nothing_else(tmp_path: Path) -> None:
     with running_larder(tmp_path / "var") as larder:

@@ -30,6 +30,7 @@ _UPLOADS_BETWEEN_KILLS = 2
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 async def test_killing_any_part_loses_and_doubles_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger()
