@@ -182,6 +182,10 @@ class ProtectionRuleInvalid(LarderError):
         self.problems = problems
 
 
+class DigestMissing(LarderError):
+    """An upload does not say what its SHA-256 is, and in FIPS mode each must."""
+
+
 class FileNameTaken(LarderError):
     """The package already has a file of this name with other bytes."""
 

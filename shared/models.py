@@ -297,7 +297,8 @@ class PackageFile:
 
     Args:
         size_bytes: length of the blob.
-        sha256: taken while it was uploaded. The other digests are None until the worker has computed them.
+        sha256: taken while it was uploaded. The other digests are None until the worker has computed them,
+            and the MD5 stays so in FIPS mode.
         attempt: which try at processing this is, from 1.
         leased_until: until when a worker holds it; None when none does.
         yanked_at: since when it is yanked by itself; None when it is yanked at most with its package.
@@ -326,9 +327,13 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The four digests of a blob."""
+    """The digests of a blob.
 
-    md5: str
+    Args:
+        md5: None in FIPS mode.
+    """
+
+    md5: str | None
     sha1: str
     sha256: str
     blake2b_256: str

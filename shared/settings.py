@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from shared.errors import SettingsInvalid
+from shared.fips import is_openssl_in_fips_mode
 from shared.models import UploadChecks
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -51,6 +52,7 @@ class Settings:
         forward_url: the upstream simple index for names that never existed here; None: nothing is forwarded.
         trusted_proxies: peers whose X-Forwarded-* headers are believed.
         auth_failures_per_minute: failed authentications that one client address may make.
+        is_fips: MD5 is neither taken nor computed nor shown, and every upload brings its SHA-256.
     """
 
     host: str
@@ -70,6 +72,7 @@ class Settings:
     auth_failures_per_minute: int
     upload_checks: UploadChecks
     allow_guests_to_pull: bool
+    is_fips: bool
     log_format: LogFormat
 
     @property
@@ -210,6 +213,7 @@ _VARIABLES: Mapping[str, _Variable] = {
     "AUTH_FAILURES_PER_MINUTE": _Variable("auth_failures_per_minute", _integer(1, 1_000_000), lambda _: 600),
     "UPLOAD_CHECKS": _Variable("upload_checks", _word(UploadChecks), lambda _: UploadChecks.STRICT),
     "ALLOW_GUESTS_TO_PULL": _Variable("allow_guests_to_pull", _switch, lambda _: True),
+    "FIPS": _Variable("is_fips", _switch, lambda _: is_openssl_in_fips_mode()),
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
 }
 

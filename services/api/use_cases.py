@@ -139,6 +139,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
             blobs=blobs,
             queue=queue,
             checks=settings.upload_checks,
+            needs_sha256=settings.is_fips,
             upload_max_seconds=settings.upload_max_seconds,
             upload_wait=settings.upload_wait_for,
         ),

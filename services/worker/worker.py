@@ -34,6 +34,7 @@ def create_worker(
             queue=backends.queue,
             inspector=inspector,
             checks=settings.upload_checks,
+            is_fips=settings.is_fips,
             scratch_dir=Path(settings.data_dir),
         ),
         destroy=DestroyPackageFile(store=backends.store, blobs=backends.blobs),

@@ -47,6 +47,7 @@ class ProcessPackageFile:
     """Move a file from `processing` to `default`, or to `error` with a reason for people.
 
     Args:
+        is_fips: no MD5 is computed, nor compared with one that a form brought.
         scratch_dir: where a blob is copied to be inspected when its store is not on this machine.
     """
 
@@ -55,6 +56,7 @@ class ProcessPackageFile:
     queue: JobQueue
     inspector: DistributionInspector
     checks: UploadChecks
+    is_fips: bool
     scratch_dir: Path
 
     async def __call__(self, file_id: PackageFileId, attempt: int) -> None:
@@ -134,7 +136,7 @@ class ProcessPackageFile:
         if package is None:
             raise _LeaseLostError
         async with aclosing(self.blobs.read(file.blob_key)) as chunks:
-            digests, size_bytes = await digest_stream(chunks)
+            digests, size_bytes = await digest_stream(chunks, is_fips=self.is_fips)
         if (size_bytes, digests.sha256) != (file.size_bytes, file.sha256):
             return _Refused("the stored bytes are not those that were received")
         for field, digest in (
@@ -143,7 +145,7 @@ class ProcessPackageFile:
             ("blake2_256_digest", digests.blake2b_256),
         ):
             declared = form.get(field, [""])[0].strip().lower()
-            if declared and declared != digest:
+            if declared and digest is not None and declared != digest:
                 return _Refused(f"{field} does not match the uploaded file")
         is_strict = self.checks is UploadChecks.STRICT
         try:

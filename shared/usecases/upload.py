@@ -15,6 +15,7 @@ from shared.attestations import check_attestations, encode_attestations
 from shared.blob_keys import new_blob_key, started_at
 from shared.errors import (
     BlobStoreUnavailable,
+    DigestMissing,
     FileNameTaken,
     Forbidden,
     MetadataUnavailable,
@@ -104,6 +105,7 @@ class UploadPackageFile:
     """Publish one file into a project.
 
     Args:
+        needs_sha256: the form must say what the content's SHA-256 is.
         upload_max_seconds: an upload that began longer ago gets no row.
         upload_wait: size in bytes -> seconds to wait for the verdict.
     """
@@ -112,6 +114,7 @@ class UploadPackageFile:
     blobs: BlobStore
     queue: JobQueue
     checks: UploadChecks
+    needs_sha256: bool
     upload_max_seconds: float
     upload_wait: Callable[[int], float]
 
@@ -130,6 +133,7 @@ class UploadPackageFile:
             other attestations came with them this time: those are checked, and not kept.
 
         Raises:
+            DigestMissing: the form says no SHA-256 and must; nothing remains.
             Forbidden: a protection rule keeps this uploader from the package, or the status of its name keeps all of
                 them; nothing remains.
             ValidationFailed: a name, the version, a digest, an attestation or the archive itself breaks a rule;
@@ -142,6 +146,9 @@ class UploadPackageFile:
         Idempotent: by project, package, version, file name and content.
         Source: lib/api/pypi_packages.rb; design, "Verdicts" and "Same file name again".
         """
+        if self.needs_sha256 and form.sha256_digest is None:
+            # Before what is said of the package: so GitLab orders it.
+            raise DigestMissing
         async with self.store.reading() as rows:
             await require_unprotected_push(rows, visit, package_name=form.name)
             await require_open_name(rows, visit, name=normalize_name(form.name))

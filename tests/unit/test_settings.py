@@ -57,6 +57,8 @@ _GOOD: list[tuple[str, str, str, Any]] = [
     ("UPLOAD_CHECKS", "off", "upload_checks", UploadChecks.OFF),
     ("ALLOW_GUESTS_TO_PULL", "False", "allow_guests_to_pull", False),
     ("ALLOW_GUESTS_TO_PULL", "1", "allow_guests_to_pull", True),
+    ("FIPS", "true", "is_fips", True),
+    ("FIPS", "false", "is_fips", False),
     ("LOG_FORMAT", "console", "log_format", LogFormat.CONSOLE),
 ]
 
@@ -123,6 +125,7 @@ _BAD: list[tuple[str, str]] = [
     ("AUTH_FAILURES_PER_MINUTE", "0"),
     ("UPLOAD_CHECKS", "lenient"),
     ("UPLOAD_CHECKS", ""),
+    ("FIPS", "140"),
     ("ALLOW_GUESTS_TO_PULL", "maybe"),
     ("LOG_FORMAT", "xml"),
 ]

@@ -43,6 +43,7 @@ class Registry:
         version: str = "1.0",
         requires_python: str | None = None,
         checks: UploadChecks = UploadChecks.STRICT,
+        needs_sha256: bool = False,
         wait_seconds: float = 0.0,
         **fields: str,
     ) -> UploadOutcome:
@@ -52,6 +53,7 @@ class Registry:
             blobs=self.backends.blobs,
             queue=self.backends.queue,
             checks=checks,
+            needs_sha256=needs_sha256,
             upload_max_seconds=3600,
             upload_wait=lambda _: wait_seconds,
         )
@@ -67,7 +69,7 @@ class Registry:
             await blob.write(content)
             return await upload(self.visit, form, blob)
 
-    def process(self, checks: UploadChecks = UploadChecks.STRICT) -> ProcessPackageFile:
+    def process(self, checks: UploadChecks = UploadChecks.STRICT, *, is_fips: bool = False) -> ProcessPackageFile:
         """Return the worker's use case."""
         return ProcessPackageFile(
             store=self.backends.store,
@@ -75,6 +77,7 @@ class Registry:
             queue=self.backends.queue,
             inspector=self.inspector,
             checks=checks,
+            is_fips=is_fips,
             scratch_dir=self.settings.data_dir,
         )
 

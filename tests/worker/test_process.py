@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.errors import BlobMissing, ValidationFailed
+from shared.errors import BlobMissing, DigestMissing, ValidationFailed
 from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, UploadChecks
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import LEASE_SECONDS
@@ -62,6 +62,37 @@ async def test_a_good_wheel_becomes_default_with_all_digests_and_its_metadata(re
         raw = await rows.packages.core_metadata(_FIRST)
     assert raw is not None
     assert b"Requires-Python: >=3.9" in raw
+
+
+async def test_in_fips_mode_there_is_every_digest_but_an_md5(registry: Registry) -> None:
+    # A form of before may name one, which is then not looked at.
+    await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, md5_digest="0" * 32)
+
+    await registry.process(is_fips=True)(_FIRST, 1)
+
+    file = await registry.file()
+    assert file is not None
+    assert (file.status, file.md5) == (PackageFileStatus.DEFAULT, None)
+    assert file.sha1
+    assert file.blake2b_256
+
+
+async def test_in_fips_mode_the_other_digests_of_a_form_count_as_ever(registry: Registry) -> None:
+    await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, blake2_256_digest="0" * 64)
+
+    await registry.process(is_fips=True)(_FIRST, 1)
+
+    file = await registry.file()
+    assert file is not None
+    assert file.status_message == "blake2_256_digest does not match the uploaded file"
+
+
+async def test_an_upload_that_must_say_its_sha256_and_does_not_is_not_taken(registry: Registry) -> None:
+    with pytest.raises(DigestMissing):
+        await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, needs_sha256=True)
+
+    assert registry.blobs_on_disk() == []
+    assert registry.count("package_files") == 0
 
 
 async def test_a_good_sdist_becomes_default(registry: Registry) -> None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.api.endpoint import described
 from services.api.handlers.paths import record_id
-from services.api.keys import GROUP_VISIT, USE_CASES, VISIT
+from services.api.keys import GROUP_VISIT, SETTINGS, USE_CASES, VISIT
 from services.api.keyset import keyset_headers, require_newest_first
 from services.api.origin import external_url
 from services.api.pagination import read_page_request
@@ -103,7 +103,13 @@ async def files(request: web.Request) -> web.StreamResponse:
         request,
         wanted,
         listing.page,
-        lambda one: dump_file(one, visit.project, yank=yank_of_file(one.file, listing.package), links=links),
+        lambda one: dump_file(
+            one,
+            visit.project,
+            yank=yank_of_file(one.file, listing.package),
+            links=links,
+            shows_md5=not request.app[SETTINGS].is_fips,
+        ),
         parameters=known,
     )
 

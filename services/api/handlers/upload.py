@@ -33,7 +33,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
             request, lambda: stack.enter_async_context(upload_package_file.open_blob()), limits=limits
         )
         await admit_again(request)
-        fields, file = read_upload(form)
+        fields, file = read_upload(form, takes_md5=not settings.is_fips)
         outcome = await upload_package_file(request[VISIT], fields, file.blob)
     status = _STATUS[outcome]
     return json_response({"message": f"{status.value} {status.phrase}"}, status=status)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from services.api.endpoint import described
 from services.api.handlers.paths import record_ids
-from services.api.keys import USE_CASES, VISIT
+from services.api.keys import SETTINGS, USE_CASES, VISIT
 from services.api.origin import external_url
 from services.api.parameters import both, read_parameters
 from services.api.presenters.json_response import json_response
@@ -40,7 +40,8 @@ async def yank_file(request: web.Request) -> web.StreamResponse:
         visit, PackageId(package_id), file_id=PackageFileId(file_id), reason=reason
     )
     yank = yank_of_file(yanked.listed.file, yanked.package)
-    return json_response(dump_file(yanked.listed, visit.project, yank=yank, links=links))
+    shows_md5 = not request.app[SETTINGS].is_fips
+    return json_response(dump_file(yanked.listed, visit.project, yank=yank, links=links, shows_md5=shows_md5))
 
 
 async def unyank_file(request: web.Request) -> web.StreamResponse:

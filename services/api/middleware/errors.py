@@ -141,6 +141,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.ValidationFailed: lambda e: _validation_failed(e.reason),
     errors.RecordInvalid: lambda e: Answer(400, {"message": {key: list(texts) for key, texts in e.messages.items()}}),
     errors.ProtectionRuleInvalid: lambda e: Answer(422, {"message": {"error": list(e.problems)}}),
+    errors.DigestMissing: lambda _: message(422, "422 Unprocessable Entity"),
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),

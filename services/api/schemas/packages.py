@@ -49,7 +49,7 @@ class PackageFileSchema(LinkedSchema):
     created_at = Instant()
     file_name = fields.String()
     size = fields.Integer(attribute="size_bytes")
-    file_md5 = fields.String(attribute="md5")
+    file_md5 = fields.String(attribute="md5", allow_none=True)
     file_sha1 = fields.String(attribute="sha1")
     file_sha256 = fields.String(attribute="sha256")
 
@@ -125,13 +125,18 @@ def dump_version(listed: ListedPackage, links: Links) -> dict[str, Any]:
     return told
 
 
-def dump_file(listed: ListedFile, project: Project, *, yank: Yank | None, links: Links) -> dict[str, Any]:
+def dump_file(
+    listed: ListedFile, project: Project, *, yank: Yank | None, links: Links, shows_md5: bool
+) -> dict[str, Any]:
     """Return the package file, with the pipelines that built it if some did.
 
     Args:
         yank: why it is yanked; None when neither it nor its package is.
+        shows_md5: else none is told, also of a file that has one from before FIPS mode.
     """
     told = dict(PackageFileSchema(links).dump(listed.file))
+    if not shows_md5:
+        told["file_md5"] = None
     if listed.pipelines:
         told["pipelines"] = [dump_pipeline(one, of=project, links=links) for one in listed.pipelines]
     return told | _dump_yank(yank)

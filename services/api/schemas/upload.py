@@ -24,6 +24,7 @@ _TRUNCATED = {
 }
 """Field -> how many characters of it are kept. A longer one is no error."""
 _ATTESTATIONS = "attestations"
+_MD5 = "md5_digest"
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
@@ -91,16 +92,20 @@ class UploadSchema(GrapeSchema):
     attestations = _Single()
 
 
-def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
+def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, ReceivedFile]:
     """Return what the form says, and its file.
 
     Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened and for
     the attestations, which are stored by themselves.
 
+    Args:
+        takes_md5: else an MD5 is passed over, whatever it says.
+
     Raises:
         InvalidParameters: the file, the name or the version is missing, or a field is malformed.
     """
-    parameters: dict[str, Any] = dict(form.fields)
+    sent = {name: values for name, values in form.fields.items() if takes_md5 or name != _MD5}
+    parameters: dict[str, Any] = dict(sent)
     if form.file is not None and FILE_FIELD not in form.fields:
         parameters[FILE_FIELD] = form.file
     upload = UploadSchema().read(parameters)
@@ -113,7 +118,7 @@ def read_upload(form: ReceivedForm) -> tuple[UploadForm, ReceivedFile]:
         requires_python=kept.get("requires_python", [""])[0].strip() or None,
         sha256_digest=upload.get("sha256_digest") or None,
         attestations=upload.get(_ATTESTATIONS, "").strip() or None,
-        fields={name: sent for name, sent in (form.fields | kept).items() if name != _ATTESTATIONS},
+        fields={name: values for name, values in (sent | kept).items() if name != _ATTESTATIONS},
     ), file
 
 
