@@ -345,12 +345,14 @@ class CoreMetadata:
 
     Args:
         raw: unmodified; at most 1 MiB.
+        flaw: which rules of the standard it breaks, on one line; None when it breaks none.
     """
 
     raw: bytes
     name: str
     version: str
     requires_python: str | None
+    flaw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

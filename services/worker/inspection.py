@@ -105,7 +105,9 @@ def _read_answer(ended: Ended) -> CoreMetadata:
             "name": str(name),
             "version": str(version),
             "requires_python": str() | None as requires_python,
+            "flaw": str() | None as flaw,
         }:
-            return CoreMetadata(raw=base64.b64decode(raw), name=name, version=version, requires_python=requires_python)
+            content = base64.b64decode(raw)
+            return CoreMetadata(raw=content, name=name, version=version, requires_python=requires_python, flaw=flaw)
         case _:
             raise InspectionFailed(f"unknown answer: {shown(ended.output)}")

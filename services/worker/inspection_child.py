@@ -3,7 +3,8 @@
 It gets a request and answers with JSON:
 
     {"path": ..., "file_name": ..., "memory_bytes": ..., "cpu_seconds": ...}
-    {"metadata": <base64>, "name": ..., "version": ..., "requires_python": ... or null}  or  {"rejected": <reason>}
+    {"metadata": <base64>, "name": ..., "version": ..., "requires_python": ... or null,
+     "flaw": ... or null}  or  {"rejected": <reason>}
 """
 
 import base64
@@ -53,6 +54,7 @@ def _answer(path: Path, *, file_name: str, memory_bytes: int) -> dict[str, Any]:
         "name": metadata.name,
         "version": metadata.version,
         "requires_python": metadata.requires_python,
+        "flaw": metadata.flaw,
     }
 
 

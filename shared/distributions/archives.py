@@ -1,6 +1,7 @@
 """What holds for every archive, however it is packed: the limits, and which member names are taken."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.errors import DistributionRejected
@@ -59,6 +60,19 @@ class ArchiveLimits:
         """
         if size_bytes > self.max_metadata_bytes:
             raise DistributionRejected(f"{name} is larger than {self.max_metadata_bytes} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMetadata:
+    """The core metadata of a distribution, before anybody has read it.
+
+    Args:
+        raw: its bytes, unmodified.
+        has_license_file: whether there is in the archive what a License-File of this value names (PEP 639).
+    """
+
+    raw: bytes
+    has_license_file: Callable[[str], bool]
 
 
 def member_path(name: str, *, limits: ArchiveLimits) -> str:

@@ -4,8 +4,8 @@ from typing import BinaryIO
 
 from shared.distributions.archives import ArchiveLimits
 from shared.distributions.core_metadata import read_core_metadata
-from shared.distributions.sdist import read_sdist_metadata
-from shared.distributions.wheel import read_wheel_metadata
+from shared.distributions.sdist import find_sdist_metadata
+from shared.distributions.wheel import find_wheel_metadata
 from shared.errors import DistributionRejected
 from shared.models import CoreMetadata
 from shared.names import DistributionKind, canonical_version, normalize_name, parse_distribution_file_name
@@ -28,10 +28,10 @@ def read_distribution(file: BinaryIO, *, file_name: str, limits: ArchiveLimits) 
     named = parse_distribution_file_name(file_name)
     match named.kind:
         case DistributionKind.WHEEL:
-            raw = read_wheel_metadata(file, named, limits=limits)
+            found = find_wheel_metadata(file, named, limits=limits)
         case DistributionKind.SDIST:
-            raw = read_sdist_metadata(file, named, limits=limits)
-    metadata = read_core_metadata(raw)
+            found = find_sdist_metadata(file, named, limits=limits)
+    metadata = read_core_metadata(found.raw, has_license_file=found.has_license_file)
     if normalize_name(metadata.name) != named.name:
         raise DistributionRejected(f"metadata names {metadata.name}, the file name says {named.name}")
     if canonical_version(metadata.version) != named.canonical_version:

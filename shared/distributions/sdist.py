@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from shared.distributions.archives import ArchiveLimits, shown
+from shared.distributions.archives import ArchiveLimits, FoundMetadata, shown
 from shared.distributions.directory_names import names_distribution
 from shared.distributions.links import check_links
 from shared.distributions.tar_archive import TarGzArchive, TarMember, TarMemberKind
@@ -15,8 +15,8 @@ _APPLE_DOUBLE = "._"
 _GLOBAL_HEADER = "pax_global_header"
 
 
-def read_sdist_metadata(file: BinaryIO, named: DistributionName, *, limits: ArchiveLimits) -> bytes:
-    """Return the bytes of the PKG-INFO in the top directory, unmodified.
+def find_sdist_metadata(file: BinaryIO, named: DistributionName, *, limits: ArchiveLimits) -> FoundMetadata:
+    """Return the PKG-INFO in the top directory; the path of a License-File is relative to that (PEP 639).
 
     Args:
         file: the whole sdist, seekable.
@@ -32,7 +32,7 @@ def read_sdist_metadata(file: BinaryIO, named: DistributionName, *, limits: Arch
             return _read_tar_gz(file, named, limits)
 
 
-def _read_zip(file: BinaryIO, named: DistributionName, limits: ArchiveLimits) -> bytes:
+def _read_zip(file: BinaryIO, named: DistributionName, limits: ArchiveLimits) -> FoundMetadata:
     archive = open_zip(file, limits)
     top = _TopDirectory(named)
     for path, member in archive.members.items():
@@ -42,17 +42,22 @@ def _read_zip(file: BinaryIO, named: DistributionName, limits: ArchiveLimits) ->
     if found is None or found.is_directory:
         raise DistributionRejected(f"{_PKG_INFO} is missing in the top directory")
     limits.check_metadata_size(_PKG_INFO, found.record.expanded_bytes)
-    return archive.read(pkg_info, max_bytes=limits.max_metadata_bytes)
+
+    def has_license_file(path: str) -> bool:
+        member = archive.members.get(f"{top.name}/{path}")
+        return member is not None and not member.is_directory
+
+    return FoundMetadata(archive.read(pkg_info, max_bytes=limits.max_metadata_bytes), has_license_file)
 
 
-def _read_tar_gz(file: BinaryIO, named: DistributionName, limits: ArchiveLimits) -> bytes:
+def _read_tar_gz(file: BinaryIO, named: DistributionName, limits: ArchiveLimits) -> FoundMetadata:
     archive = TarGzArchive(file, limits)
     top = _TopDirectory(named)
-    links = _Links()
+    contents = _Contents()
     metadata: bytes | None = None
     for member in archive:
         top.add(member.path, is_directory=member.kind is TarMemberKind.DIRECTORY)
-        links.add(member)
+        contents.add(member)
         if member.path != f"{top.name}/{_PKG_INFO}":
             continue
         if metadata is not None or member.kind is not TarMemberKind.FILE:
@@ -61,8 +66,8 @@ def _read_tar_gz(file: BinaryIO, named: DistributionName, limits: ArchiveLimits)
         metadata = archive.read(member)
     if metadata is None:
         raise DistributionRejected(f"{_PKG_INFO} is missing in the top directory")
-    links.check(top.name)
-    return metadata
+    contents.check_links(top.name)
+    return FoundMetadata(metadata, lambda path: contents.has(f"{top.name}/{path}"))
 
 
 class _TopDirectory:
@@ -89,8 +94,8 @@ class _TopDirectory:
         self.name = first
 
 
-class _Links:
-    """The links of an archive, and what is needed to see where they lead."""
+class _Contents:
+    """What an archive holds: its files, and where its links lead."""
 
     def __init__(self) -> None:
         self._symbolic: dict[str, str] = {}
@@ -116,7 +121,11 @@ class _Links:
         if is_taken:
             raise DistributionRejected(f"sdist has a link and another member of one name: {shown(member.path)}")
 
-    def check(self, top: str) -> None:
+    def has(self, path: str) -> bool:
+        """Say whether there is a member of this path."""
+        return path in self._others or path in self._symbolic or path in self._hard
+
+    def check_links(self, top: str) -> None:
         check_links(self._symbolic, self._hard, directories=self._directories, top=top)
 
 

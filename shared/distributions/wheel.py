@@ -3,19 +3,20 @@
 import email.parser
 from typing import BinaryIO
 
-from shared.distributions.archives import ArchiveLimits, shown
+from shared.distributions.archives import ArchiveLimits, FoundMetadata, shown
 from shared.distributions.directory_names import names_distribution
 from shared.distributions.zip_archive import ZipArchive, open_zip
 from shared.errors import DistributionRejected
 from shared.names import DistributionName
 
 _DIST_INFO = ".dist-info"
+_LICENSES = "licenses"
 _WHEEL_MAJOR = "1"
 _MAX_WHEEL_FILE_BYTES = 64 * 1024
 
 
-def read_wheel_metadata(file: BinaryIO, named: DistributionName, *, limits: ArchiveLimits) -> bytes:
-    """Return the bytes of METADATA, unmodified.
+def find_wheel_metadata(file: BinaryIO, named: DistributionName, *, limits: ArchiveLimits) -> FoundMetadata:
+    """Return METADATA; a License-File lies below `licenses/` beside it (PEP 639).
 
     Args:
         file: the whole wheel, seekable.
@@ -37,7 +38,13 @@ def read_wheel_metadata(file: BinaryIO, named: DistributionName, *, limits: Arch
         if member is None or member.record.name != path:
             raise DistributionRejected(f"{required} is missing in the dist-info directory")
     _check_format(archive.read(f"{directory}/WHEEL", max_bytes=_MAX_WHEEL_FILE_BYTES))
-    return archive.read(f"{directory}/METADATA", max_bytes=limits.max_metadata_bytes)
+
+    def has_license_file(path: str) -> bool:
+        member = archive.members.get(f"{directory}/{_LICENSES}/{path}")
+        return member is not None and not member.is_directory
+
+    raw = archive.read(f"{directory}/METADATA", max_bytes=limits.max_metadata_bytes)
+    return FoundMetadata(raw, has_license_file)
 
 
 def _find_dist_info(archive: ZipArchive) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from packaging.metadata import parse_email
 from packaging.version import InvalidVersion, Version
 
+from shared.errors import DistributionRejected
+from shared.metadata_headers import parse_fields
 from shared.models import IndexedFile, Package, PackageId
 from shared.ports.metadata_store import MetadataStore
 from shared.status_markers import UNMARKED, StatusMarker
@@ -71,7 +72,10 @@ class DescribePackage:
 
 
 def _read_about(raw: bytes) -> About:
-    fields, _ = parse_email(raw)
+    try:
+        fields, _ = parse_fields(raw)
+    except DistributionRejected:
+        return About()  # It is here from before such metadata was refused.
     return About(
         summary=fields.get("summary"),
         license=fields.get("license_expression"),

@@ -153,6 +153,8 @@ class ProcessPackageFile:
                 metadata = await self.inspector.inspect(path, file_name=file.file_name)
         except DistributionRejected as rejection:
             return _Refused(rejection.reason) if is_strict else _Accepted(digests, None)
+        if is_strict and metadata.flaw is not None:
+            return _Refused(metadata.flaw)
         if normalize_name(metadata.name) != package.normalized_name:
             problem = f"the metadata in {file.file_name} names {metadata.name} and not {package.name}"
             return _Refused(problem) if is_strict else _Accepted(digests, None)

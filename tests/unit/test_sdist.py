@@ -108,6 +108,36 @@ def test_what_is_no_proper_sdist_is_refused(pack: object, files: dict[str, bytes
     assert _refusal(pack(files), file_name="foo-1.0.zip" if pack is zip_bytes else _FILE_NAME) == reason
 
 
+@pytest.mark.parametrize("pack", [tar_gz_bytes, zip_bytes])
+@pytest.mark.parametrize(("path", "is_there"), [("a/LICENSE", True), ("LICENSE", False), ("licenses/a/LICENSE", False)])
+def test_a_license_file_lies_below_the_top_directory(pack: object, path: str, *, is_there: bool) -> None:
+    assert callable(pack)
+    metadata = _PKG_INFO.replace(b"2.1", b"2.4").replace(b"Summary", b"License-File: a/LICENSE\nSummary")
+    content = pack(sdist_files("foo", "1.0", metadata=metadata, extra_files={path: b"MIT"}))
+    flaw = _read(content, file_name=_FILE_NAME if pack is tar_gz_bytes else "foo-1.0.zip").flaw
+    assert flaw == (None if is_there else "metadata is invalid: License-File 'a/LICENSE' is not in the archive")
+
+
+@pytest.mark.parametrize(
+    "pax",
+    [
+        {
+            "GNU.sparse.size": "1048576",
+            "GNU.sparse.offset": "0",
+            "GNU.sparse.numbytes": "0",
+            "GNU.sparse.numblocks": "1",
+        },
+        {"GNU.sparse.size": "1048576", "GNU.sparse.map": "0,0", "GNU.sparse.name": "foo-1.0/holes"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1048576"},
+    ],
+)
+def test_sparse_members_are_refused_in_every_form_that_tar_has_for_them(pax: dict[str, str]) -> None:
+    member, _ = _member("foo-1.0/holes")
+    content = b"0\n".ljust(512, b"\0")  # The map of the newest form: no data at all.
+    member.size, member.pax_headers = len(content), pax
+    assert _refusal(tar_gz_bytes(_FILES, (member, content))).startswith("tar archive has a sparse member")
+
+
 def test_what_tar_programs_leave_beside_the_top_directory_is_taken() -> None:
     residue = {"pax_global_header": b"comment", "._foo-1.0": b"apple"}
     assert _read(tar_gz_bytes({**residue, **_FILES})).name == "foo"

@@ -127,6 +127,20 @@ def test_a_file_name_that_is_none_of_a_distribution_is_refused() -> None:
         _read(build_wheel("foo", "1.0"), file_name="foo.whl")
 
 
+_LICENSED = core_metadata("foo", "1.0").replace(b"2.1", b"2.4").replace(b"Summary", b"License-File: a/LICENSE\nSummary")
+
+
+def test_a_license_file_lies_in_the_licenses_directory() -> None:
+    files = {f"{_INFO}/licenses/a/LICENSE": b"MIT"}
+    assert _read(build_wheel("foo", "1.0", metadata=_LICENSED, extra_files=files)).flaw is None
+
+
+@pytest.mark.parametrize("path", [f"{_INFO}/a/LICENSE", "a/LICENSE", f"{_INFO}/licenses/LICENSE"])
+def test_a_license_file_that_is_missing_there_is_a_flaw(path: str) -> None:
+    flaw = _read(build_wheel("foo", "1.0", metadata=_LICENSED, extra_files={path: b"MIT"})).flaw
+    assert flaw == "metadata is invalid: License-File 'a/LICENSE' is not in the archive"
+
+
 def test_limits_on_entries_and_expansion_hold() -> None:
     wheel = build_wheel("foo", "1.0", extra_files={"foo/zeros": bytes(100_000)})
     assert _read(wheel, limits=ArchiveLimits(max_entries=5)).name == "foo"

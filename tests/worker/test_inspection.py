@@ -95,6 +95,34 @@ async def test_the_largest_metadata_crosses_the_boundary(inspector: Distribution
     assert (await inspector.inspect(path, file_name=_WHEEL)).raw == metadata
 
 
+async def test_a_flaw_in_the_metadata_crosses_the_boundary(inspector: DistributionInspector, tmp_path: Path) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(build_wheel("foo", "1.0", metadata=core_metadata("foo", "1.0", requires_python="caf\u00e9")))
+    metadata = await inspector.inspect(path, file_name=_WHEEL)
+    assert metadata.flaw == "metadata is invalid: 'caf?' is invalid for 'requires-python'"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Classifier: a\n" * 70_000,
+        b"Requires-Dist: a\n" * 60_000,
+        (b"Requires-Dist: a" + b">=1," * 450 + b"\n") * 500,
+        b"".join(b"h%d:\n" % number for number in range(100_000)),
+        b"Content-Type: message/rfc822\n\n" * 30_000,
+    ],
+)
+async def test_no_metadata_keeps_a_child_busy(inspector: DistributionInspector, tmp_path: Path, fields: bytes) -> None:
+    path = tmp_path / "blob"
+    head = core_metadata("foo", "1.0").partition(b"\n\n")[0] + b"\n"
+    path.write_bytes(build_wheel("foo", "1.0", metadata=head + fields))
+    try:
+        found = (await inspector.inspect(path, file_name=_WHEEL)).flaw or "metadata has no flaw"
+    except DistributionRejected as rejection:
+        found = rejection.reason
+    assert found.startswith("metadata ")  # And not: archive takes too long to be read, or too much memory.
+
+
 async def test_every_inspection_has_a_process_of_its_own(inspector: DistributionInspector, tmp_path: Path) -> None:
     seen: set[int] = set()
     for number in range(3):
@@ -168,15 +196,11 @@ async def test_bombs_end_in_a_refusal(
 
 @pytest.mark.slow
 async def test_an_archive_that_takes_too_long_is_refused(tmp_path: Path) -> None:
-    # Header parsers look each name up among all others.
-    headers = b"".join(b"h%d:\n" % number for number in range(100_000))
     path = tmp_path / "blob"
-    path.write_bytes(
-        build_wheel("foo", "1.0", metadata=core_metadata("foo", "1.0").partition(b"\n\n")[0] + b"\n" + headers)
-    )
+    path.write_bytes(tar_gz_of_headers("foo-1.0", entries=100_000))
     async with DistributionInspector(InspectionLimits(cpu_seconds=1, wall_factor=50)) as inspector:
         with pytest.raises(DistributionRejected, match=r"\Aarchive takes too long to be read\Z"):
-            await inspector.inspect(path, file_name=_WHEEL)
+            await inspector.inspect(path, file_name=_SDIST)
 
 
 async def test_an_inspection_that_the_clock_ends_is_worth_another_try(tmp_path: Path) -> None:

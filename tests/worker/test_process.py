@@ -143,6 +143,35 @@ async def test_a_bad_file_becomes_error_with_a_reason(
     assert await _status(registry) is PackageStatus.ERROR
 
 
+_FLAWED = build_wheel("pkg", "1.0", metadata=b"Metadata-Version: 2.0\nName: pkg\nVersion: 1.0\nRequires-Python: >=3\n")
+
+
+async def test_metadata_that_breaks_the_standard_is_refused(registry: Registry) -> None:
+    await registry.upload(_FLAWED, file_name=_WHEEL)
+
+    await registry.process()(_FIRST, 1)
+
+    file = await registry.file()
+    assert file is not None
+    assert file.status is PackageFileStatus.ERROR
+    assert file.status_message == (
+        "metadata is invalid: Metadata-Version 2.0 was never a standard; "
+        "build the distribution anew with a current tool, or set LARDER_UPLOAD_CHECKS=off"
+    )
+
+
+async def test_with_checks_off_such_metadata_is_taken_and_acted_on(registry: Registry) -> None:
+    await registry.upload(_FLAWED, file_name=_WHEEL, checks=UploadChecks.OFF)
+
+    await registry.process(UploadChecks.OFF)(_FIRST, 1)
+
+    file = await registry.file()
+    assert file is not None
+    assert (file.status, file.requires_python) == (PackageFileStatus.DEFAULT, ">=3")
+    async with registry.backends.store.reading() as rows:
+        assert await rows.packages.core_metadata(_FIRST) is not None
+
+
 @pytest.mark.parametrize("content", [b"not an archive", build_wheel("other", "1.0"), build_wheel("pkg", "2.0")])
 async def test_with_checks_off_an_unreadable_or_foreign_archive_is_taken_without_metadata(
     registry: Registry, content: bytes
