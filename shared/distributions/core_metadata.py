@@ -1,6 +1,5 @@
 """Core metadata: the fields of METADATA and PKG-INFO that the registry acts on."""
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
@@ -11,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 from shared.distributions.archives import shown
 from shared.distributions.metadata_rules import broken_rules, listed
 from shared.errors import DistributionRejected
+from shared.lines import is_line
 from shared.metadata_headers import parse_fields
 from shared.models import CoreMetadata
 
@@ -24,7 +24,6 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "Version": Version,
 }
 """Of what must be there."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_core_metadata(raw: bytes, *, has_license_file: Callable[[str], bool]) -> CoreMetadata:
@@ -87,6 +86,6 @@ def _field(fields: Mapping[str, object], unparsed: Mapping[str, object], header:
     if not isinstance(value, str):
         return None
     text = " ".join(value.split())
-    if len(text) > _MAX_FIELD_CHARACTERS or _CONTROL.search(text):
+    if len(text) > _MAX_FIELD_CHARACTERS or not is_line(text):
         raise DistributionRejected(f"{header} in the metadata is too long or holds control characters")
     return None if text in _ABSENT else text

@@ -19,7 +19,7 @@ from tests.conformance.reader import HtmlPage
 
 LINKS = PypiLinks("https://packages.example")
 NAME = NormalizedName("pkg")
-HOSTILE = "\"'><script>&amp;&quot&#39;&#x22;&nbsp;&lt</a></title>-->\ufeff\u00a0\u202e\ufffe\U0010ffff"
+HOSTILE = "\"'><script>&amp;&quot&#39;&#x22;&nbsp;&lt</a></title>-->\ufeff\u00a0\u202e\U0001f40d"
 
 
 def file_with(yanked_reason: str | None) -> IndexedFile:

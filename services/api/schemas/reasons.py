@@ -1,16 +1,14 @@
 """Reasons that people give, as they come in."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import ValidationError, fields
 
 from services.api.schemas.grape import INVALID, JsonSchema
+from shared.lines import is_line
 
 MAX_REASON_CHARACTERS = 1000
-# Whatever ends a line or steers a terminal: installers print reasons as they are.
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Reason(fields.Field[str | None]):
@@ -25,7 +23,7 @@ class Reason(fields.Field[str | None]):
         return {"type": ["string", "null"], "maxLength": MAX_REASON_CHARACTERS}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str | None:
-        if not isinstance(value, str) or _UNWANTED.search(value):
+        if not isinstance(value, str) or not is_line(value):
             raise ValidationError(INVALID)
         if len(value) > MAX_REASON_CHARACTERS:
             raise ValidationError(f"is too long (maximum is {MAX_REASON_CHARACTERS} characters)")

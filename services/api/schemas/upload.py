@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields
 
 from services.api.multipart import FILE_FIELD, ReceivedFile, ReceivedForm
 from services.api.schemas.grape import INVALID, MISSING, GrapeSchema, JsonSchema
+from shared.lines import as_line
 from shared.usecases.upload import UploadForm
 
 _TRUNCATED = {
@@ -115,7 +116,7 @@ def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, Rec
         name=upload["name"],
         version=upload["version"],
         file_name=file.file_name,
-        requires_python=kept.get("requires_python", [""])[0].strip() or None,
+        requires_python=as_line(kept.get("requires_python", [""])[0]) or None,
         sha256_digest=upload.get("sha256_digest") or None,
         attestations=upload.get(_ATTESTATIONS, "").strip() or None,
         fields={name: values for name, values in (sent | kept).items() if name != _ATTESTATIONS},
