@@ -69,4 +69,6 @@ async def finish_head(request: web.Request, response: web.StreamResponse) -> Non
     """Put in every answer's head what stands in every one; a signal handler for `on_response_prepare`."""
     request[HAS_BEGUN] = True
     response.headers.update(COMMON_HEADERS)
+    # Tokens may come in headers of which caches do not know that they make an answer somebody's own.
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "private, no-store")
     response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or new_request_id()
