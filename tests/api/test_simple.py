@@ -193,6 +193,18 @@ async def test_an_unchanged_page_is_not_sent_again(published: Registry, path: st
     assert as_json.status == 200
 
 
+@pytest.mark.parametrize("path", ["simple/", "simple/my-pkg/"])
+async def test_every_format_in_every_coding_has_a_tag_of_its_own(published: Registry, path: str) -> None:
+    seen: dict[str, tuple[str, str]] = {}
+    for accept in (SIMPLE_JSON, "application/vnd.pypi.simple.v1+html", "text/html"):
+        for coding in ("identity", "gzip", "zstd"):
+            answer = await published.get(f"{published.pypi}/{path}", Accept=accept, Accept_Encoding=coding)
+            told = (answer.headers["content-type"], answer.headers.get("content-encoding", ""))
+            assert seen.setdefault(answer.headers["etag"], told) == told
+    # What is too short to be compressed has but one coding.
+    assert len(seen) == 9 if path == "simple/my-pkg/" else len(seen) >= 3
+
+
 @pytest.mark.parametrize("path", ["simple", "simple/my-pkg/", "simple/My.Pkg", "simple/nobody"])
 async def test_a_head_has_the_head_of_the_get(published: Registry, path: str) -> None:
     got = await published.get(f"{published.pypi}/{path}")
@@ -262,6 +274,17 @@ class TestWithChecksOff:
         links = _Links()
         links.feed(page)
         assert links.attributes[0]["data-requires-python"] == hostile
+
+    async def test_the_index_leads_to_the_page_of_whatever_name(self, registry: Registry) -> None:
+        names = ["-", "../up", "@scope/pkg", "a//b", "a@b/", "pkg"]
+        for name in names:
+            assert (await registry.upload(name.encode(), file_name="x.zip", name=name)).status == 201
+        links = _Links()
+        links.feed((await registry.get(f"{registry.pypi}/simple/")).body.decode())
+        assert len(links.attributes) == len(names)
+        for attributes, name in zip(links.attributes, names, strict=True):
+            page = await registry.get(str(attributes["href"]))
+            assert (page.status, page.body.count(sha256(name.encode()).encode())) == (200, 2)
 
 
 class _Links(html.parser.HTMLParser):

@@ -44,7 +44,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     name = normalize_name(spelling)
     links = Links(external_url(request)).pypi(visit.tenant)
     if name != spelling:
-        return _redirect(request, f"{links.simple_page(name)}/")
+        return _redirect(request, f"{links.simple_page(name).removesuffix('/')}/")
     wanted = _format(request)
     use_cases = request.app[USE_CASES]
     try:
@@ -70,7 +70,10 @@ def _format(request: web.Request) -> SimpleFormat:
 async def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
     # What a group shows depends on who asks, even when everybody may.
     is_public = isinstance(visit, Visit) and visit.project.packages_visibility is Visibility.PUBLIC
-    return await revalidated_response(request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public)
+    form = "v1" if wanted is SimpleFormat.HTML else ""
+    return await revalidated_response(
+        request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public, form=form
+    )
 
 
 def _redirect(request: web.Request, url: str) -> web.Response:

@@ -65,8 +65,12 @@ class PypiLinks:
         return f"{self.root}/simple/"
 
     def simple_page(self, name: NormalizedName) -> str:
-        """Return the URL of a simple page, as GitLab writes it: without a slash at its end."""
-        return f"{self.root}/simple/{quote(name, safe='')}"
+        """Return the URL of a simple page, as GitLab writes it: without a slash at its end.
+
+        A name may end in one itself, and then needs another, of which the page is rid.
+        """
+        url = f"{self.root}/simple/{quote(name, safe='')}"
+        return f"{url}/" if name.endswith("/") else url
 
     def file(self, *, sha256: str, file_name: str) -> str:
         """Return the URL of a package file, with the digest as its fragment."""

@@ -9,7 +9,7 @@ from services.api.presenters.compression import Coding, choose_coding, encode
 
 
 async def revalidated_response(
-    request: web.Request, body: bytes, *, content_type: str, is_public: bool
+    request: web.Request, body: bytes, *, content_type: str, is_public: bool, form: str = ""
 ) -> web.Response:
     """Return the body, or 304 when the client has this very one.
 
@@ -17,9 +17,11 @@ async def revalidated_response(
 
     Args:
         is_public: everybody gets the very same answer.
+        form: what tells this answer from another with the same bytes under another content type. A cache that is told
+            304 would else hand out the one for the other.
     """
     coding = choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, []), size_bytes=len(body))
-    etag = _tag_of(body, coding)
+    etag = _tag_of(body, form, coding)
     headers = {
         hdrs.ETAG: etag,
         hdrs.CACHE_CONTROL: "no-cache" if is_public else "private, no-cache",
@@ -33,7 +35,7 @@ async def revalidated_response(
     return web.Response(body=await encode(body, coding), headers=headers)
 
 
-def _tag_of(body: bytes, coding: Coding) -> str:
+def _tag_of(body: bytes, form: str, coding: Coding) -> str:
     """Return the strong tag of the body in this coding: other bytes, so another tag (RFC 9110 section 8.8.3.3)."""
-    digest = hashlib.sha256(body).hexdigest()
-    return strong_etag(digest if coding is Coding.IDENTITY else f"{digest}-{coding}")
+    parts = (hashlib.sha256(body).hexdigest(), form, "" if coding is Coding.IDENTITY else coding)
+    return strong_etag("-".join(filter(None, parts)))
