@@ -95,7 +95,6 @@ async def test_the_page_as_json_has_what_installers_ask_for(published: Registry)
                 "yanked": False,
                 "requires-python": ">=3.8,<4",
                 "core-metadata": {"sha256": METADATA},
-                "dist-info-metadata": {"sha256": METADATA},
             },
             {
                 "filename": "my_pkg-2.0.tar.gz",

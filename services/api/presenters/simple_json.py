@@ -61,7 +61,9 @@ def _file(file: IndexedFile, links: PypiLinks) -> dict[str, Any]:
         told["requires-python"] = file.requires_python
     metadata_sha256 = advertised_digest(file)
     if metadata_sha256 is not None:
-        told["core-metadata"] = told["dist-info-metadata"] = {"sha256": metadata_sha256}
+        # The older spelling `dist-info-metadata` stands in the HTML alone: pip 22.3 to 23.1 asks for JSON and breaks on
+        # any value of it that the specification allows. Source: PEP 714; pip issue 12042.
+        told["core-metadata"] = {"sha256": metadata_sha256}
     if file.has_provenance:
         told["provenance"] = links.provenance(sha256=file.sha256, file_name=file.file_name)
     return told
