@@ -50,10 +50,14 @@ def module_name(name: str) -> str:
     return canonicalize_name(name).replace("-", "_")
 
 
-def core_metadata(name: str, version: str, *, requires_python: str | None = None) -> bytes:
+def core_metadata(
+    name: str, version: str, *, requires_python: str | None = None, requires_dist: str | None = None
+) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "Summary: Made by a test"]
     if requires_python is not None:
         lines.append(f"Requires-Python: {requires_python}")
+    if requires_dist is not None:
+        lines.append(f"Requires-Dist: {requires_dist}")
     return "\n".join([*lines, "", "A description.", ""]).encode()
 
 

@@ -1,24 +1,33 @@
-"""What a person would paste into a terminal, run with this environment's twine, pip and uv."""
+"""What a person would paste into a terminal, run with this environment's twine, pip and uv, or another's."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+OURS = Path(sys.executable).parent
+"""Where the commands of the environment are that the tests run in."""
 _PATIENCE_SECONDS = 120
+_QUIET = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+# What tells a client how its user likes it, or where he is.
+_PERSONAL = ("LARDER_", "TWINE_", "PIP_", "UV_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "XDG_", "VIRTUAL_ENV", "NETRC")
 
 
-def run_in_shell(command: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end; no configuration of whoever runs the tests has a say in it."""
-    tools = str(Path(sys.executable).parent)
-    quiet = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LARDER_", "TWINE_", "PIP_", "UV_"))
-    }
+def run_in_shell(
+    command: str, *, cwd: Path, tools: Path = OURS, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; no configuration of whoever runs the tests has a say in it.
+
+    Args:
+        cwd: also the home of whoever runs it.
+        tools: the directory whose commands come first; ours come next.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PERSONAL)}
+    path = os.pathsep.join([str(tools), str(OURS), os.environ["PATH"]])
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=cwd,
-        env=inherited | quiet | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(cwd)} | environment,
+        env=inherited | _QUIET | {"PATH": path, "HOME": str(cwd)} | environment,
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

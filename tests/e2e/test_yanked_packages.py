@@ -1,18 +1,16 @@
 """Installers and what is yanked, archived or quarantined: passed over, taken when it is asked for, and told of."""
 
 import asyncio
-import json
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.distributions import build_sdist, build_wheel, sdist_file_name, wheel_file_name
+from tests.e2e.packages_api import ask, package_path
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
@@ -24,24 +22,6 @@ WARNINGS = {
     "pip": f"Reason for being yanked: {REASON}",
     "uv": f'`demo==2.0` is yanked (reason: "{REASON}")',
 }
-
-
-def ask(larder: LarderProcess, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Call the Packages API of the project as its owner."""
-    request = urllib.request.Request(
-        f"{larder.url}/api/v4/projects/{larder.project_id}/packages{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        text = response.read()
-    return json.loads(text) if text else None
-
-
-def package_path(larder: LarderProcess, name: str, version: str) -> str:
-    (package,) = ask(larder, "GET", f"?package_name={name}&package_version={version}")
-    return f"/{package['id']}"
 
 
 async def publish(larder: LarderProcess, name: str, *versions: str) -> None:
