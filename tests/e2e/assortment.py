@@ -120,6 +120,11 @@ def arrived(cwd: Path) -> dict[str, str]:
     return {name: version for name, version in found if name in NAMES}
 
 
+def bulk() -> dict[str, bytes]:
+    """Return a member by which a wheel is far larger than what is needed to read its metadata."""
+    return {"bulk.bin": os.urandom(100_000)}
+
+
 def stock(larder: LarderProcess) -> Assortment:
     """Fill the registry."""
     wheels = {f"{name} {version}": build_wheel(name, version) for name, version in _PLAIN}
@@ -128,9 +133,8 @@ def stock(larder: LarderProcess) -> Assortment:
         "hungry 2.0": core_metadata("hungry", "2.0", requires_dist="needed>=5"),
         "needed 1.0": core_metadata("needed", "1.0"),
     }
-    bulk = {"bulk.bin": os.urandom(100_000)}
     for both, content in metadata.items():
-        wheels[both] = build_wheel(*both.split(), metadata=content, extra_files=bulk)
+        wheels[both] = build_wheel(*both.split(), metadata=content, extra_files=bulk())
     wheels["choosy 1.0"] = build_wheel("choosy", "1.0", requires_python=">=3.8")
     wheels["choosy 2.0"] = build_wheel("choosy", "2.0", requires_python=">=99")
     moment = asyncio.run(_publish(larder, wheels))
@@ -149,14 +153,14 @@ async def _publish(larder: LarderProcess, wheels: dict[str, bytes]) -> datetime:
     async with open_client(larder.url, larder.token, larder.project_id) as client:
         for both, content in wheels.items():
             name, version = both.split()
-            await _upload(client, content, wheel_file_name(name, version), name, version)
-        await _upload(client, build_sdist("sourced", "1.0"), sdist_file_name("sourced", "1.0"), "sourced", "1.0")
+            await upload(client, content, wheel_file_name(name, version), name, version)
+        await upload(client, build_sdist("sourced", "1.0"), sdist_file_name("sourced", "1.0"), "sourced", "1.0")
         moment = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)
         wait_for(lambda: datetime.now(UTC) > moment, what="the moment is over", timeout_seconds=5)
-        await _upload(client, build_wheel("dated", "2.0"), wheel_file_name("dated", "2.0"), "dated", "2.0")
+        await upload(client, build_wheel("dated", "2.0"), wheel_file_name("dated", "2.0"), "dated", "2.0")
     return moment
 
 
-async def _upload(client: RegistryClient, content: bytes, file_name: str, name: str, version: str) -> None:
+async def upload(client: RegistryClient, content: bytes, file_name: str, name: str, version: str) -> None:
     answer = await client.upload(content, file_name=file_name, name=name, version=version)
     assert answer.status == 201, answer
