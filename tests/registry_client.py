@@ -1,6 +1,7 @@
 """A small asynchronous client for tests: what an uploader and an installer say to a registry, and nothing more."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class RegistryClient:
         declared = {"name": name, "version": version, "sha256_digest": hashlib.sha256(content).hexdigest(), **fields}
         for key, value in declared.items():
             form.add_field(key, value)
-        form.add_field("content", content, filename=file_name, content_type="application/octet-stream")
+        form.add_field("content", io.BytesIO(content), filename=file_name, content_type="application/octet-stream")
         async with self.session.post(f"{self._pypi}/", data=form) as response:
             return Answer(response.status, await response.json())
 

@@ -4,20 +4,18 @@ The newest versions need what is not there, so each installer must look at two v
 """
 
 import asyncio
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.distributions import build_wheel, core_metadata, wheel_file_name
 from tests.e2e.assortment import Assortment, bulk, stock, upload
+from tests.e2e.fetches import Fetched, fetched
 from tests.e2e.installers import INSTALLERS, OLD_PIPS
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.registry_client import open_client
-from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 OLDEST, LATER = f"pip {OLD_PIPS[0]}", f"pip {OLD_PIPS[-1]}"
@@ -40,14 +38,6 @@ WITH_RANGES = {
     "uv": "uv add --no-sync --default-index $INDEX bare",
     "poetry": "poetry add --lock 'bare>=1'",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An answer that carried bytes of a file or of the metadata beside it."""
-
-    status: int
-    size_bytes: int
 
 
 @pytest.fixture(scope="module")
@@ -107,22 +97,3 @@ def test_a_wheel_without_metadata_beside_it_is_read_from_its_end(
     assert [one for one in answers if one.status == 206], answers
     assert sum(one.size_bytes for one in answers if one.status == 206) < 100_000
     assert Fetched(200, len(assortment.wheels["bare 2.0"])) not in answers
-
-
-def fetched(larder: LarderProcess) -> list[Fetched]:
-    """Return what files and metadata have been sent until now, oldest first.
-
-    A request of our own stands behind all that was asked before it.
-    """
-    with urllib.request.urlopen(f"{larder.url}/-/liveness", timeout=10) as answer:
-        marker = answer.headers["X-Request-Id"]
-    wait_for(
-        lambda: any(line.get("request_id") == marker for line in larder.events("request.finished")),
-        what="the log is written",
-        timeout_seconds=10,
-    )
-    return [
-        Fetched(line["status"], line["bytes"])
-        for line in larder.events("request.finished")
-        if line["method"] == "GET" and "/packages/pypi/files/" in (line["route"] or "")
-    ]
