@@ -109,7 +109,7 @@ async def test_the_page_as_json_says_which_project_a_file_is_from(team: Team) ->
         "files": [
             {
                 "filename": WHEEL_NAME,
-                "url": f"{team.pypi}/files/{sha256(WHEEL)}/{WHEEL_NAME}#sha256={sha256(WHEEL)}",
+                "url": f"{team.pypi}/files/{sha256(WHEEL)}/{WHEEL_NAME}",
                 "hashes": {"sha256": sha256(WHEEL)},
                 "size": len(WHEEL),
                 "yanked": False,
@@ -119,7 +119,7 @@ async def test_the_page_as_json_says_which_project_a_file_is_from(team: Team) ->
             },
             {
                 "filename": WHEEL_NAME,
-                "url": f"{team.pypi}/files/{sha256(OTHER_WHEEL)}/{WHEEL_NAME}#sha256={sha256(OTHER_WHEEL)}",
+                "url": f"{team.pypi}/files/{sha256(OTHER_WHEEL)}/{WHEEL_NAME}",
                 "hashes": {"sha256": sha256(OTHER_WHEEL)},
                 "size": len(OTHER_WHEEL),
                 "yanked": False,
@@ -129,7 +129,7 @@ async def test_the_page_as_json_says_which_project_a_file_is_from(team: Team) ->
             },
             {
                 "filename": SDIST_NAME,
-                "url": f"{team.pypi}/files/{sha256(SDIST)}/{SDIST_NAME}#sha256={sha256(SDIST)}",
+                "url": f"{team.pypi}/files/{sha256(SDIST)}/{SDIST_NAME}",
                 "hashes": {"sha256": sha256(SDIST)},
                 "size": len(SDIST),
                 "yanked": False,

@@ -89,7 +89,7 @@ async def test_the_page_as_json_has_what_installers_ask_for(published: Registry)
         "files": [
             {
                 "filename": "my_pkg-1.0-py3-none-any.whl",
-                "url": f"{published.pypi}/files/{wheel}/my_pkg-1.0-py3-none-any.whl#sha256={wheel}",
+                "url": f"{published.pypi}/files/{wheel}/my_pkg-1.0-py3-none-any.whl",
                 "hashes": {"sha256": wheel},
                 "size": len(WHEEL),
                 "yanked": False,
@@ -98,7 +98,7 @@ async def test_the_page_as_json_has_what_installers_ask_for(published: Registry)
             },
             {
                 "filename": "my_pkg-2.0.tar.gz",
-                "url": f"{published.pypi}/files/{sdist}/my_pkg-2.0.tar.gz#sha256={sdist}",
+                "url": f"{published.pypi}/files/{sdist}/my_pkg-2.0.tar.gz",
                 "hashes": {"sha256": sdist},
                 "size": len(SDIST),
                 "yanked": False,

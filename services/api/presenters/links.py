@@ -73,12 +73,13 @@ class PypiLinks:
         return f"{url}/" if name.endswith("/") else url
 
     def file(self, *, sha256: str, file_name: str) -> str:
+        """Return the URL of a package file."""
+        return f"{self.root}/files/{sha256}/{quote(file_name, safe='')}"
+
+    def pinned_file(self, *, sha256: str, file_name: str) -> str:
         """Return the URL of a package file, with the digest as its fragment."""
-        return f"{self._file(sha256, file_name)}#sha256={sha256}"
+        return f"{self.file(sha256=sha256, file_name=file_name)}#sha256={sha256}"
 
     def provenance(self, *, sha256: str, file_name: str) -> str:
         """Return the URL of the provenance object beside a package file (PEP 740)."""
-        return f"{self._file(sha256, file_name)}.provenance"
-
-    def _file(self, sha256: str, file_name: str) -> str:
-        return f"{self.root}/files/{sha256}/{quote(file_name, safe='')}"
+        return f"{self.file(sha256=sha256, file_name=file_name)}.provenance"

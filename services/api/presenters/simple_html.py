@@ -62,7 +62,7 @@ def _file_anchor(file: IndexedFile, links: PypiLinks) -> str:
         attributes["data-yanked"] = file.yanked_reason
     if file.has_provenance:
         attributes["data-provenance"] = links.provenance(sha256=file.sha256, file_name=file.file_name)
-    return _anchor(links.file(sha256=file.sha256, file_name=file.file_name), file.file_name, attributes)
+    return _anchor(links.pinned_file(sha256=file.sha256, file_name=file.file_name), file.file_name, attributes)
 
 
 def _anchor(url: str, text: str, attributes: dict[str, str]) -> str:
