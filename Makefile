@@ -61,15 +61,16 @@ lock: ## renew the locked requirements
 	$(SET_UP) .venv/.dev
 	@$(call COMPILE,requirements.lock)
 	@$(call COMPILE,requirements-dev.lock,--group dev --constraints requirements.lock)
+	@for pins in tests/e2e/pins/*.in; do $(COMPILE_ONE) "$$pins" --output-file "$${pins%.in}.txt" || exit; done
 
 clean: ## remove caches and build output; the environment and all data stay
 	@rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # For every Python and platform at once; no file on this machine but pyproject.toml has a say.
-COMPILE = $(BIN)/uv --no-config pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
-	--extra postgres --group install $(2) --output-file $(1)
+COMPILE_ONE = $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+COMPILE = $(COMPILE_ONE) pyproject.toml --extra postgres --group install $(2) --output-file $(1)
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo "Installing what development needs ..."

@@ -19,6 +19,7 @@ POLLS = {"tests/waiting.py"}
 NOT_OURS = {".git", ".venv", "__pycache__", "build", "dist", "var", "var-dev"}
 NOT_OURS |= {".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+PINS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests/e2e/pins").glob("*.txt"))
 
 LOCK = re.compile(
     r"(?:#[ \w]+:?\n)*"
@@ -104,7 +105,7 @@ def test_no_file_names_a_package_registry() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, *PINS])
 def test_a_lock_pins_each_requirement_by_digest_and_holds_no_place_to_get_it_from(name: str) -> None:
     lock = (ROOT / name).read_text("utf-8")
 

@@ -17,16 +17,16 @@ from tests.distributions import (
     sdist_file_name,
     wheel_file_name,
 )
+from tests.e2e.environments import ON_PYTHON_PATH
 from tests.e2e.installers import Installer
 from tests.e2e.packages_api import ask, package_path
 from tests.e2e.processes import LarderProcess
-from tests.e2e.shell import run_in_shell
+from tests.e2e.shell import run_with
 from tests.registry_client import RegistryClient, open_client
 from tests.waiting import wait_for
 
 NAMES = {"steady", "withdrawn", "choosy", "hungry", "needed", "sourced", "dated"}
 WRONG = "0" * 64
-_HERE = Path(__file__).parent
 _PROJECT = """[project]
 name = "consumer"
 version = "0.1.0"
@@ -87,34 +87,32 @@ class Assortment:
             "netrc": f"machine {host} login root password {self.token}\n",
         }.items():
             (cwd / name).write_text(text, encoding="utf-8")
-        return run_in_shell(
-            command,
-            cwd=cwd,
-            tools=installer.tools,
-            INDEX=index,
-            BARE_INDEX=bare_index,
-            USER_INDEX=self.index("root@"),
-            MOMENT=self.moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            DIGEST=digest,
-            WRONG=WRONG,
-            KEPT_FOR="root",
-            KEPT_PASSWORD=self.token,
-            PYTHONPATH=str(_HERE),
-            PYTHON_KEYRING_BACKEND="kept_password.Keyring",
-            PIP_NO_CACHE_DIR="1",
-            PIP_NO_INPUT="1",
-            UV_NO_CACHE="1",
-            UV_PYTHON=sys.executable,
-            POETRY_HTTP_BASIC_LARDER_USERNAME="root",
-            POETRY_HTTP_BASIC_LARDER_PASSWORD=self.token,
-            POETRY_NO_INTERACTION="1",
-            POETRY_VIRTUALENVS_IN_PROJECT="1",
-            PDM_CHECK_UPDATE="0",
-        )
+        environment = {
+            "INDEX": index,
+            "BARE_INDEX": bare_index,
+            "USER_INDEX": self.index("root@"),
+            "MOMENT": self.moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "DIGEST": digest,
+            "WRONG": WRONG,
+            "KEPT_FOR": "root",
+            "KEPT_PASSWORD": self.token,
+            "PYTHONPATH": str(ON_PYTHON_PATH),
+            "PYTHON_KEYRING_BACKEND": "kept_password.Keyring",
+            "PIP_NO_CACHE_DIR": "1",
+            "PIP_NO_INPUT": "1",
+            "UV_NO_CACHE": "1",
+            "UV_PYTHON": sys.executable,
+            "POETRY_HTTP_BASIC_LARDER_USERNAME": "root",
+            "POETRY_HTTP_BASIC_LARDER_PASSWORD": self.token,
+            "POETRY_NO_INTERACTION": "1",
+            "POETRY_VIRTUALENVS_IN_PROJECT": "1",
+            "PDM_CHECK_UPDATE": "0",
+        }
+        return run_with(installer.tools, command, cwd=cwd, environment=environment)
 
 
 def arrived(cwd: Path) -> dict[str, str]:
-    """Return name and version of what was installed or downloaded below the directory, as far as it is of the registry."""
+    """Return name and version of what of the registry was installed or downloaded below the directory."""
     places = ("target/*.dist-info", ".venv/lib/python*/site-packages/*.dist-info", "target/*.whl")
     found = (path.name.removesuffix(".dist-info").split("-")[:2] for place in places for path in cwd.glob(place))
     return {name: version for name, version in found if name in NAMES}

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 PINS = Path(__file__).with_name("pins")
+ON_PYTHON_PATH = Path(__file__).with_name("on_python_path")
+"""What clients are to import: a keyring."""
 # With the environment that the tests run in they live and go.
 _PLACE = Path(sys.prefix) / "clients"
 _PATIENCE_SECONDS = 300

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 OURS = Path(sys.executable).parent
@@ -13,21 +14,25 @@ _QUIET = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_V
 _PERSONAL = ("LARDER_", "TWINE_", "PIP_", "UV_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "XDG_", "VIRTUAL_ENV", "NETRC")
 
 
-def run_in_shell(
-    command: str, *, cwd: Path, tools: Path = OURS, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run_in_shell(command: str, *, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; no configuration of whoever runs the tests has a say in it.
 
     Args:
         cwd: also the home of whoever runs it.
-        tools: the directory whose commands come first; ours come next.
     """
+    return run_with(OURS, command, cwd=cwd, environment=environment)
+
+
+def run_with(
+    tools: Path, command: str, *, cwd: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as `run_in_shell` does, where the commands in this directory come first; ours come next."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PERSONAL)}
     path = os.pathsep.join([str(tools), str(OURS), os.environ["PATH"]])
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=cwd,
-        env=inherited | _QUIET | {"PATH": path, "HOME": str(cwd)} | environment,
+        env={**inherited, **_QUIET, "PATH": path, "HOME": str(cwd), **environment},
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

@@ -52,8 +52,6 @@ def assortment(larder: LarderProcess) -> Assortment:
 async def test_a_download_that_is_cut_twice_is_finished(
     larder: LarderProcess, assortment: Assortment, name: str, tmp_path: Path
 ) -> None:
-    seen = len(fetched(larder))
-
     async with cutting_proxy(larder.url, cut_after_bytes=CUT_AFTER_BYTES, cuts_wanted=CUTS) as proxy:
         behind_it = replace(assortment, url=proxy.url)
         done = await asyncio.to_thread(behind_it.send, INSTALLERS[name], COMMANDS[name], tmp_path / "here")

@@ -1,4 +1,4 @@
-"""Who reads the pages without being an installer: pypi-simple parses all of them, simple-repository-server passes them on."""
+"""Readers that are no installers: pypi-simple parses every page, simple-repository-server passes them on."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_f
 from tests.e2e.environments import client_environment
 from tests.e2e.packages_api import ask, package_path
 from tests.e2e.processes import LarderProcess, running_larder
-from tests.e2e.shell import OURS, run_in_shell
+from tests.e2e.shell import OURS, run_in_shell, run_with
 from tests.registry_client import open_client
 from tests.waiting import wait_for
 
@@ -88,11 +88,11 @@ def test_pypi_simple_understands_every_page_in_both_forms(larder: LarderProcess,
     script = tmp_path / "read.py"
     script.write_text(PYPI_SIMPLE, encoding="utf-8")
 
-    done = run_in_shell(
+    done = run_with(
+        client_environment("pypi-simple") / "bin",
         f"python {script} {larder.url}/api/v4/projects/{larder.project_id}/packages/pypi/simple/ $TOKEN",
         cwd=tmp_path,
-        tools=client_environment("pypi-simple") / "bin",
-        TOKEN=larder.token,
+        environment={"TOKEN": larder.token},
     )
 
     assert done.returncode == 0, done.stderr
@@ -144,9 +144,7 @@ def simple_repository_server(larder: LarderProcess, home: Path) -> Iterator[str]
             stderr=output,
         )
     try:
-        (url,) = wait_for(
-            lambda: RUNNING.findall(log.read_text("utf-8")), what="it runs", timeout_seconds=60
-        )
+        (url,) = wait_for(lambda: RUNNING.findall(log.read_text("utf-8")), what="it runs", timeout_seconds=60)
         yield f"{url}/simple/"
     finally:
         process.terminate()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.environments import ON_PYTHON_PATH
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.publishers import PUBLICATIONS, PUBLISHERS, lay_out, tools_of
-from tests.e2e.shell import run_in_shell
+from tests.e2e.shell import run_with
 from tests.registry_client import open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -64,22 +65,19 @@ def send(larder: LarderProcess, publisher: str, command: str, cwd: Path) -> subp
     }
     environment = {f"{start}_{user}": "root" for start, (user, _) in credentials.items()}
     environment |= {f"{start}_{secret}": larder.token for start, (_, secret) in credentials.items()}
-    return run_in_shell(
-        command,
-        cwd=cwd,
-        tools=tools_of(publisher),
-        REPOSITORY=pypi,
-        INDEX=f"{pypi.replace('://', f'://root:{larder.token}@')}/simple/",
-        KEPT_FOR="root",
-        KEPT_PASSWORD=larder.token,
-        PYTHONPATH=str(Path(__file__).parent),
-        PYTHON_KEYRING_BACKEND="kept_password.Keyring",
+    environment |= {
+        "REPOSITORY": pypi,
+        "INDEX": f"{pypi.replace('://', f'://root:{larder.token}@')}/simple/",
+        "KEPT_FOR": "root",
+        "KEPT_PASSWORD": larder.token,
+        "PYTHONPATH": str(ON_PYTHON_PATH),
+        "PYTHON_KEYRING_BACKEND": "kept_password.Keyring",
         # So that what flit builds twice is the same.
-        SOURCE_DATE_EPOCH="1700000000",
-        POETRY_NO_INTERACTION="1",
-        POETRY_REPOSITORIES_LARDER_URL=pypi,
-        FLIT_INDEX_URL=pypi,
-        PDM_PUBLISH_REPO=pypi,
-        PDM_CHECK_UPDATE="0",
-        **environment,
-    )
+        "SOURCE_DATE_EPOCH": "1700000000",
+        "POETRY_NO_INTERACTION": "1",
+        "POETRY_REPOSITORIES_LARDER_URL": pypi,
+        "FLIT_INDEX_URL": pypi,
+        "PDM_PUBLISH_REPO": pypi,
+        "PDM_CHECK_UPDATE": "0",
+    }
+    return run_with(tools_of(publisher), command, cwd=cwd, environment=environment)

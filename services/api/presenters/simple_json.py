@@ -1,7 +1,7 @@
 """The simple index and the simple page as JSON.
 
-Source: PEP 691, 592, 700, 714, 740, 792; contract, PyPI 5.2, but for the fragment of file URLs: the digest stands beside
-them, and readers that put `.metadata` behind the URL, as PEP 658 says, would put it into the fragment.
+Source: PEP 691, 592, 700, 714, 740, 792; contract, PyPI 5.2, but for the fragment of file URLs: the digest stands
+beside them, and readers that put `.metadata` behind the URL, as PEP 658 says, would put it into the fragment.
 """
 
 from collections.abc import Sequence

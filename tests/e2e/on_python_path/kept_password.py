@@ -1,4 +1,4 @@
-"""A keyring of one password, which stands in the environment; imported by clients, from this directory."""
+"""A keyring of one password, which stands in the environment; clients import it, and `keyring` does."""
 
 import os
 
