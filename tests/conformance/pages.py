@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
@@ -127,6 +127,18 @@ def _(index: Index) -> None:
         assert answer.status == 200
         name, _, digest = str(anchor.attributes["data-dist-info-metadata"]).partition("=")
         if name != "true":
+            assert hashlib.new(name, answer.body).hexdigest() == digest
+
+
+@CLAUSES.must("PEP 658", "`.metadata` behind the URL that JSON gives of a file, as it stands, leads to its metadata")
+def _(index: Index) -> None:
+    announced = [file for file in _files(index) if isinstance(file.get("core-metadata"), dict)]
+    if not announced:
+        raise AbsentError("no metadata is announced with its digest")
+    for file in announced:
+        answer = index.kept(urljoin(index.page(JSON).url, f"{file['url']}.metadata"), "*/*")
+        assert answer.status == 200
+        for name, digest in file["core-metadata"].items():
             assert hashlib.new(name, answer.body).hexdigest() == digest
 
 

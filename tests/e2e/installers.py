@@ -40,7 +40,7 @@ class Installer:
 
     @property
     def version(self) -> str:
-        return pinned_version(self.column, self.pins) if self.pins else version(self.column)
+        return pinned_version(self.column, self.pins) if self.pins else version("uv")
 
 
 INSTALLERS = {f"pip {number}": Installer("pip", f"pip-{number}") for number in OLD_PIPS}

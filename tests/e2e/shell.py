@@ -8,7 +8,7 @@ from pathlib import Path
 
 OURS = Path(sys.executable).parent
 """Where the commands of the environment are that the tests run in."""
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 300
 _QUIET = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 # What tells a client how its user likes it, or where he is.
 _PERSONAL = ("LARDER_", "TWINE_", "PIP_", "UV_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "XDG_", "VIRTUAL_ENV", "NETRC")
