@@ -6,6 +6,10 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
+from tests.faults.report import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]  # a hook: only here does every process of a run hear it
+
 _SERVE_OTHERS = ["services.api", "services.worker", "shared"]
 # The kernel answers these from memory; drivers ask them whenever they connect.
 _QUICK = ["os.access", "os.getcwd", "os.path.abspath", "os.stat"]

@@ -161,8 +161,13 @@ def start_larder(
     *,
     cwd: Path | None = None,
     command: list[str] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> LarderProcess:
-    """Start `larder serve` on a free port without waiting for it; whoever calls this calls `end()`."""
+    """Start `larder serve` on a free port without waiting for it; whoever calls this calls `end()`.
+
+    Args:
+        environment: more variables than the settings; directories in PYTHONPATH go before our own.
+    """
     directory = data_dir.parent
     number = len(list(directory.glob("stdout-*")))
     output, errors = directory / f"stdout-{number}", directory / f"stderr-{number}"
@@ -170,7 +175,7 @@ def start_larder(
     with output.open("wb") as stdout, errors.open("wb") as stderr:
         process = subprocess.Popen(
             command or larder_command("serve"),
-            env=clean_environment(values),
+            env=_joined(clean_environment(values), environment or {}),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -190,6 +195,11 @@ def running_larder(
         yield larder.wait_until_ready()
     finally:
         larder.end()
+
+
+def _joined(environment: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (more.get("PYTHONPATH"), environment.get("PYTHONPATH"))))
+    return {**environment, **more, "PYTHONPATH": path}
 
 
 def _look_at(pid: int) -> Running | None:

@@ -1,23 +1,49 @@
-"""What clients were told, and the check that compares it with what is there."""
+"""What clients were told, noted while they were told it; `checker.py` compares it afterwards with what is there.
 
-import asyncio
+Each file name belongs to one client, which does one thing after another to it. So the ledger knows what may stand under
+the name: one thing after an answer, one of several while there is none.
+"""
+
 import hashlib
-import sqlite3
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from tests.registry_client import RegistryClient
-from tests.waiting import eventually
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One file that a client sent until it got a final answer."""
+@dataclass(frozen=True)
+class Upload:
+    """One file that a client sends, until it gets a final answer."""
 
     name: str
     version: str
     file_name: str
-    content: bytes
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the digest of the content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(slots=True)
+class Fate:
+    """What may have become of one file name.
+
+    Args:
+        possible: digests of what may be published under it; None among them: perhaps nothing is.
+        yanked: whether it may be yanked, and whether it may not be.
+    """
+
+    name: str
+    version: str
+    possible: set[str | None] = field(default_factory=lambda: {None})
+    yanked: set[bool] = field(default_factory=lambda: {False})
+
+    @property
+    def must_be_there(self) -> bool:
+        """Say whether its loss would be a broken promise."""
+        return None not in self.possible
 
 
 @dataclass(slots=True)
@@ -25,86 +51,72 @@ class Ledger:
     """Everything that clients were told.
 
     Args:
-        promised: files that were answered with 2xx, by file name.
-        accepted: the names of those that were answered with 202.
-        refused: file names that were answered with 4xx, with the reason.
+        fates: by file name.
+        acknowledged: how many changes were answered with 2xx.
+        accepted: the file names of uploads that were answered with 202.
+        refused: file name -> the reason of the last 4xx that its upload got.
+        cut: digest -> how many uploads of it got no final answer: so many blobs of it may be without a row until the
+            orphan sweep has come by.
+        wrong: what a client saw that must not be, in words.
     """
 
-    promised: dict[str, Sent] = field(default_factory=dict)
+    fates: dict[str, Fate] = field(default_factory=dict)
+    acknowledged: int = 0
     accepted: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
+    cut: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
 
+    @property
+    def promised(self) -> list[str]:
+        """Return the names of the files that must be there."""
+        return sorted(file_name for file_name, fate in self.fates.items() if fate.must_be_there)
 
-@dataclass(slots=True)
-class Findings:
-    """Where the registry differs from the ledger; all empty when it keeps its promises."""
+    def sends(self, upload: Upload) -> None:
+        """Note that an upload begins."""
+        fate = self.fates.setdefault(upload.file_name, Fate(upload.name, upload.version))
+        fate.possible.add(upload.sha256)
+        if fate.possible == {upload.sha256, None}:
+            fate.yanked.add(False)
 
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
-    rows_without_blob: list[str] = field(default_factory=list)
-    part_files: list[str] = field(default_factory=list)
+    def published(self, upload: Upload, *, is_accepted: bool = False) -> None:
+        """Note a 201, or a 202."""
+        self.acknowledged += 1
+        self.fates[upload.file_name].possible = {upload.sha256}
+        if is_accepted:
+            self.accepted.add(upload.file_name)
 
-    def __bool__(self) -> bool:
-        """Say whether anything was found."""
-        return any(getattr(self, name) for name in self.__slots__)
+    def was_refused(self, upload: Upload, reason: str) -> None:
+        """Note a 4xx: nothing of it may remain."""
+        self.refused[upload.file_name] = reason
+        self.fates[upload.file_name].possible.discard(upload.sha256)
 
+    def was_cut(self, upload: Upload) -> None:
+        """Note that an upload got no final answer: the connection broke, or a 5xx came."""
+        self.cut[upload.sha256] += 1
 
-async def wait_until_processed(database: Path, *, timeout_seconds: float) -> None:
-    """Return when no file is in `processing` or `pending_destruction` any more."""
+    def deletes(self, file_names: Iterable[str]) -> None:
+        """Note that a delete begins: from now on nobody may count on these files."""
+        for file_name in file_names:
+            self.fates[file_name].possible.add(None)
 
-    async def nothing_waits() -> bool:
-        return await asyncio.to_thread(_count_waiting, database) == 0
+    def deleted(self, file_names: Iterable[str]) -> None:
+        """Note a 204."""
+        self.acknowledged += 1
+        for file_name in file_names:
+            fate = self.fates[file_name]
+            fate.possible, fate.yanked = {None}, {False}
 
-    await eventually(nothing_waits, what="every file is processed or gone", timeout_seconds=timeout_seconds)
+    def yanks(self, file_name: str, *, to: bool) -> None:
+        """Note that a yank, or its taking back, begins."""
+        self.fates[file_name].yanked.add(to)
 
+    def yanked(self, file_name: str, *, to: bool) -> None:
+        """Note that it was answered with 2xx."""
+        self.acknowledged += 1
+        self.fates[file_name].yanked = {to}
 
-async def compare(ledger: Ledger, client: RegistryClient, *, database: Path, blobs: Path) -> Findings:
-    """Look up every promise through the API, then walk rows and blobs."""
-    findings = Findings()
-    by_name: dict[str, list[Sent]] = {}
-    for sent in ledger.promised.values():
-        by_name.setdefault(sent.name, []).append(sent)
-    for name, expected in by_name.items():
-        await _compare_page(findings, client, name, expected)
-    findings.unexpected += [name for name in await client.names() if name not in by_name]
-    rows = await asyncio.to_thread(_rows, database)
-    for blob_key, file_name, status in rows:
-        if status == "processing":
-            findings.unfinished.append(file_name)
-        if not (blobs / blob_key).is_file():
-            findings.rows_without_blob.append(f"{file_name} ({status})")
-    findings.part_files += [str(path) for path in blobs.rglob("*") if path.is_file() and path.suffix == ".part"]
-    return findings
-
-
-async def _compare_page(findings: Findings, client: RegistryClient, name: str, expected: list[Sent]) -> None:
-    page = await client.page(name)
-    listed = [] if page is None else page["files"]
-    links = {file["filename"]: file for file in listed}
-    if len(links) != len(listed):
-        findings.doubled.append(name)
-    for sent in expected:
-        link = links.pop(sent.file_name, None)
-        if link is None:
-            findings.lost.append(sent.file_name)
-            continue
-        content = await client.download(link["url"])
-        if content != sent.content or link["hashes"]["sha256"] != hashlib.sha256(content).hexdigest():
-            findings.damaged.append(sent.file_name)
-    findings.unexpected += links
-
-
-def _rows(database: Path) -> list[tuple[str, str, str]]:
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
-        return connection.execute("SELECT blob_key, file_name, status FROM package_files").fetchall()
-
-
-def _count_waiting(database: Path) -> int:
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
-        (count,) = connection.execute(
-            "SELECT count(*) FROM package_files WHERE status IN ('processing', 'pending_destruction')"
-        ).fetchone()
-        return int(count)
+    def may_be_gone(self, file_name: str, sha256: str) -> bool:
+        """Say whether a reader who does not get these bytes behind this name saw nothing wrong."""
+        fate = self.fates.get(file_name)
+        return fate is None or fate.possible != {sha256}

@@ -13,8 +13,9 @@ import pytest
 
 from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
-from tests.faults.ledger import wait_until_processed
+from tests.faults.data_directory import DataDirectory
 from tests.registry_client import RegistryClient, open_client
+from tests.waiting import wait_for
 
 _SEED = 20261121
 _PACKAGES = 200
@@ -72,7 +73,10 @@ async def _delete_while_others_work(larder: LarderProcess) -> None:
             for number in range(_DOWNLOADERS):
                 group.create_task(_download(story, client, random.Random(number)))
 
-        await wait_until_processed(larder.data_dir / "larder.sqlite3", timeout_seconds=120)
+        directory = DataDirectory(larder.data_dir)
+        await asyncio.to_thread(
+            wait_for, lambda: directory.count_waiting() == 0, what="nothing waits any more", timeout_seconds=120
+        )
         left = {(one["name"], one["version"]): one["id"] for one in await _packages(client, larder)}
         pages = {name: await client.page(name) for name in {name for name, _ in story.again}}
 

@@ -1,0 +1,145 @@
+"""A registry that a fault test may break: real processes with fault points, a client, a ledger and a checker.
+
+    async with faulty_registry(tmp_path / "var") as registry:
+        registry.switches.kill("admit.commit:after")
+        await registry.owner.publish(wheel("name", "1.0"))
+        fault_report.conclude("the API killed", runs=1, ledger=registry.ledger, findings=await registry.check())
+
+To add a fault: put what breaks things beside this (a disk that fills, a clock that jumps), start the registry with the
+settings or the environment that it needs, let `Owner` and `Reader` of `workload.py` work meanwhile, and `conclude`.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.e2e.processes import LarderProcess, start_larder
+from tests.faults.checker import QUIET_SECONDS, Checker, Findings
+from tests.faults.client import FaultClient, open_fault_client
+from tests.faults.data_directory import DataDirectory
+from tests.faults.ledger import Ledger
+from tests.faults.switches import Switches
+from tests.faults.workload import Owner, Reader
+from tests.waiting import wait_for
+
+API, WORKER, REDIS = "larder api", "larder worker", "redis-server"
+_RESTART_SECONDS = 90.0
+_PORTS = range(20000, 30000)
+"""Below those that the kernel gives away by itself, so that a port stays free while its registry is restarted."""
+
+
+@dataclass(slots=True)
+class FaultyRegistry:
+    """A running registry on one data directory and one port, whatever becomes of its processes.
+
+    Args:
+        larder: its present supervisor; another one after a restart.
+        settings: what it is started with: {"UPLOAD_WAIT_SECONDS": "2"}.
+        environment: more variables, for what a test puts into its processes.
+    """
+
+    larder: LarderProcess
+    client: FaultClient
+    switches: Switches
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def directory(self) -> DataDirectory:
+        """Return its data directory."""
+        return DataDirectory(self.larder.data_dir)
+
+    @property
+    def owner(self) -> Owner:
+        """Return a client that publishes, deletes and yanks; let each have names of its own."""
+        return Owner(self.client, self.ledger)
+
+    def reader(self, chance: Random) -> Reader:
+        """Return a client that reads."""
+        return Reader(self.client, self.ledger, chance)
+
+    async def kill(self, title: str, chance: Random | None = None) -> int:
+        """SIGKILL a process of this name as soon as there is one, and return its pid."""
+
+        def kill_one() -> int | None:
+            pids = self.larder.pids(title)
+            with suppress(ProcessLookupError):
+                if pids:
+                    pid = chance.choice(pids) if chance else pids[0]
+                    os.kill(pid, signal.SIGKILL)
+                    return pid
+            return None
+
+        killed = await asyncio.to_thread(
+            wait_for, kill_one, what=f"there is a {title}", timeout_seconds=_RESTART_SECONDS
+        )
+        assert killed is not None
+        return killed
+
+    async def kill_supervisor(self) -> None:
+        """SIGKILL `larder serve` itself."""
+        await asyncio.to_thread(self.larder.kill)
+
+    async def start_again(self) -> None:
+        """Start `larder serve` on the same data directory, when the one before is gone, and wait until it is ready."""
+        await asyncio.to_thread(self.larder.process.wait, _RESTART_SECONDS)
+        self.larder = await asyncio.to_thread(_start, self.larder.data_dir, self.settings, self.environment)
+
+    def end(self) -> None:
+        """Leave none of its processes behind."""
+        self.larder.end()
+
+    async def check(self, *, quiet_seconds: float = QUIET_SECONDS) -> Findings:
+        """Wait until it is quiet, and compare it with the ledger."""
+        api_processes = int(self.larder.settings["API_PROCESSES"])
+        await asyncio.to_thread(
+            wait_for,
+            lambda: len(self.larder.pids(API)) == api_processes,
+            what="all API processes run",
+            timeout_seconds=_RESTART_SECONDS,
+        )
+        checker = Checker(self.ledger, self.client, self.directory, self.larder.pids(API))
+        return await checker(quiet_seconds=quiet_seconds)
+
+
+@asynccontextmanager
+async def faulty_registry(
+    data_dir: Path, settings: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[FaultyRegistry]:
+    """Run a registry with fault points until the block ends; yield it when it is ready."""
+    switches = Switches(data_dir.parent / f"{data_dir.name}-switches")
+    values = {"PORT": str(_free_port()), **(settings or {})}
+    more = {**switches.environment, **(environment or {})}
+    larder = await asyncio.to_thread(_start, data_dir, values, more)
+    async with AsyncExitStack() as stack:
+        stack.callback(larder.end)
+        client = await stack.enter_async_context(open_fault_client(larder.url, larder.token, larder.project_id))
+        registry = FaultyRegistry(larder, client, switches, values, more)
+        stack.callback(registry.end)
+        yield registry
+
+
+def _start(data_dir: Path, settings: Mapping[str, str], environment: Mapping[str, str]) -> LarderProcess:
+    larder = start_larder(data_dir, settings, environment=environment)
+    try:
+        return larder.wait_until_ready()
+    except BaseException:
+        larder.end()
+        raise
+
+
+def _free_port() -> int:
+    offset = os.getpid() * 7
+    for number in range(len(_PORTS)):
+        port = _PORTS[(offset + number) % len(_PORTS)]
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
