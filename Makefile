@@ -20,7 +20,7 @@ SIDE_BY_SIDE = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: ## set everything up and serve: embedded Redis, API, worker (Ctrl-C stops it)
 	$(SET_UP) .venv/.runtime .venv/.redis

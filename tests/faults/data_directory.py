@@ -12,7 +12,7 @@ from shared.blobs.local import open_local_blob_store
 from shared.metadata.store import open_metadata_store
 from shared.usecases.sweep import SweepOrphans
 
-_INSTALLABLE = ("default", "hidden", "deprecated")
+INSTALLABLE = ("default", "hidden", "deprecated")
 _KNOWN = {"larder.sqlite3", "larder.sqlite3-wal", "larder.sqlite3-shm", "larder.lock", "root-token", "blobs", "redis"}
 _GRACE_THAT_IS_OVER_SECONDS = -2 * 24 * 3600.0
 """As the longest upload: with it the orphan sweep looks at today's blobs as well."""
@@ -37,7 +37,7 @@ class FileRow:
     @property
     def is_shown(self) -> bool:
         """Say whether installers see it."""
-        return self.status == "default" and self.package_status in _INSTALLABLE
+        return self.status == "default" and self.package_status in INSTALLABLE
 
 
 @dataclass(frozen=True, slots=True)
