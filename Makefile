@@ -5,7 +5,7 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults lint types format check lock clean FORCE
+.PHONY: help run dev test test-all test-faults soak lint types format check lock clean FORCE
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -44,6 +44,10 @@ test-all: ## run all tests, the long ones too; a backend that is missing is a fa
 test-faults: ## run the fault tests, and print the table of what was lost, doubled and leaked: nothing
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/faults
+
+soak: ## let 16 clients work for SOAK_MINUTES (20) while processes are killed, and check what they were told
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@$(BIN)/python -m pytest -s tests/faults/soak.py
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

@@ -153,8 +153,8 @@ class Checker:
         for row in rows:
             if row.status in ("processing", "pending_destruction"):
                 findings.unfinished.append(f"{row.file_name} ({row.status})")
-            # A refusal that its uploader was told leaves nothing; one that nobody could be told stays, with its reason.
-            elif row.status == "error" and not self.ledger.cut[row.sha256]:
+            # A refusal that its uploader was told leaves nothing; one that came too late for that stays.
+            elif row.status == "error" and not self._came_too_late(row):
                 findings.leaked.append(f"the row of {row.file_name}, which was refused")
         packages = await asyncio.to_thread(self.directory.packages)
         live = Counter((name, version) for name, version, status in packages if status != "pending_destruction")
@@ -204,8 +204,11 @@ class Checker:
         findings.lost += [f"the blob of {owned[key]}, which the sweep took" for key in owned.keys() & (before - after)]
         findings.leaked += await asyncio.to_thread(self.directory.leftovers)
 
+    def _came_too_late(self, row: FileRow) -> bool:
+        return row.file_name in self.ledger.accepted or self.ledger.cut[row.sha256] > 0
+
     def _index(self) -> list[str]:
-        """Return the names that an index must show: those with a package that installers may see, even without files."""
+        """Return the names that an index must show: those with a package that installers may see."""
         return sorted({name for name, _, status in self.directory.packages() if status in INSTALLABLE})
 
     @property

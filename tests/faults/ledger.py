@@ -91,6 +91,12 @@ class Ledger:
         self.refused[upload.file_name] = reason
         self.fates[upload.file_name].possible.discard(upload.sha256)
 
+    def will_be_refused(self, upload: Upload) -> None:
+        """Note a 202 for a file that the worker must refuse: its row stays, with the reason, and is shown to nobody."""
+        self.acknowledged += 1
+        self.accepted.add(upload.file_name)
+        self.fates[upload.file_name].possible.discard(upload.sha256)
+
     def was_cut(self, upload: Upload) -> None:
         """Note that an upload got no final answer: the connection broke, or a 5xx came."""
         self.cut[upload.sha256] += 1

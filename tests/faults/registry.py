@@ -13,9 +13,10 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -32,6 +33,8 @@ API, WORKER, REDIS = "larder api", "larder worker", "redis-server"
 _RESTART_SECONDS = 90.0
 _PORTS = range(20000, 30000)
 """Below those that the kernel gives away by itself, so that a port stays free while its registry is restarted."""
+
+_given = count()
 
 
 @dataclass(slots=True)
@@ -65,20 +68,25 @@ class FaultyRegistry:
         """Return a client that reads."""
         return Reader(self.client, self.ledger, chance)
 
-    async def kill(self, title: str, chance: Random | None = None) -> int:
-        """SIGKILL a process of this name as soon as there is one, and return its pid."""
+    async def kill(self, title: str, choose: Callable[[list[int]], int] = min, *, of: int = 1) -> int:
+        """SIGKILL a process of this name and return its pid.
+
+        Args:
+            choose: one of those that there are; by default the oldest.
+            of: as soon as there are so many.
+        """
 
         def kill_one() -> int | None:
             pids = self.larder.pids(title)
             with suppress(ProcessLookupError):
-                if pids:
-                    pid = chance.choice(pids) if chance else pids[0]
+                if len(pids) >= of:
+                    pid = choose(pids)
                     os.kill(pid, signal.SIGKILL)
                     return pid
             return None
 
         killed = await asyncio.to_thread(
-            wait_for, kill_one, what=f"there is a {title}", timeout_seconds=_RESTART_SECONDS
+            wait_for, kill_one, what=f"there are {of} {title}", timeout_seconds=_RESTART_SECONDS
         )
         assert killed is not None
         return killed
@@ -90,7 +98,8 @@ class FaultyRegistry:
     async def start_again(self) -> None:
         """Start `larder serve` on the same data directory, when the one before is gone, and wait until it is ready."""
         await asyncio.to_thread(self.larder.process.wait, _RESTART_SECONDS)
-        self.larder = await asyncio.to_thread(_start, self.larder.data_dir, self.settings, self.environment)
+        self.larder = start_larder(self.larder.data_dir, self.settings, environment=self.environment)
+        await asyncio.to_thread(self.larder.wait_until_ready)
 
     def end(self) -> None:
         """Leave none of its processes behind."""
@@ -117,28 +126,19 @@ async def faulty_registry(
     switches = Switches(data_dir.parent / f"{data_dir.name}-switches")
     values = {"PORT": str(_free_port()), **(settings or {})}
     more = {**switches.environment, **(environment or {})}
-    larder = await asyncio.to_thread(_start, data_dir, values, more)
+    larder = start_larder(data_dir, values, environment=more)
     async with AsyncExitStack() as stack:
         stack.callback(larder.end)
+        await asyncio.to_thread(larder.wait_until_ready)
         client = await stack.enter_async_context(open_fault_client(larder.url, larder.token, larder.project_id))
         registry = FaultyRegistry(larder, client, switches, values, more)
         stack.callback(registry.end)
         yield registry
 
 
-def _start(data_dir: Path, settings: Mapping[str, str], environment: Mapping[str, str]) -> LarderProcess:
-    larder = start_larder(data_dir, settings, environment=environment)
-    try:
-        return larder.wait_until_ready()
-    except BaseException:
-        larder.end()
-        raise
-
-
 def _free_port() -> int:
-    offset = os.getpid() * 7
-    for number in range(len(_PORTS)):
-        port = _PORTS[(offset + number) % len(_PORTS)]
+    for _ in _PORTS:
+        port = _PORTS[(os.getpid() * 7 + next(_given)) % len(_PORTS)]
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port

@@ -36,7 +36,7 @@ async def test_killing_any_part_while_clients_publish_loses_and_doubles_nothing(
                 group.create_task(_publish_until(stop, registry, number))
             try:
                 for title in plan:
-                    await registry.kill(title, chance)
+                    await registry.kill(title, chance.choice)
                     await _some_are_published(registry)
                     await pause(chance.uniform(*_KILL_PAUSE_SECONDS))
             finally:

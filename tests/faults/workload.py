@@ -10,9 +10,11 @@ from typing import TypeVar
 
 import aiohttp
 
-from tests.distributions import build_sdist, build_wheel, sdist_file_name, wheel_file_name
+from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_file_name, wheel_file_name
 from tests.faults.client import FaultClient, Link
+from tests.faults.data_directory import DataDirectory
 from tests.faults.ledger import Ledger, Upload
+from tests.waiting import eventually
 
 PATIENCE_SECONDS = 120.0
 """For how long a client tries again: a registry that is restarted on a busy machine, and more."""
@@ -30,6 +32,12 @@ def wheel(name: str, version: str, *, content: bytes = b"") -> Upload:
     return Upload(
         name, version, wheel_file_name(name, version), build_wheel(name, version, extra_files={"data": content})
     )
+
+
+def broken_wheel(name: str, version: str) -> Upload:
+    """Return a wheel that the worker refuses, because its metadata are those of another version."""
+    content = build_wheel(name, version, metadata=core_metadata(name, f"{version}.1"))
+    return Upload(name, version, wheel_file_name(name, version), content)
 
 
 def sdist(name: str, version: str, *, content: bytes = b"") -> Upload:
@@ -56,7 +64,9 @@ class Owner:
     async def publish_refused(self, upload: Upload) -> int:
         """Upload a file that must be refused, until there is a final answer."""
         status = await _until_answered(lambda: self.send(upload), what=f"an answer to {upload.file_name}")
-        if status in (201, 202):
+        if status == 202:
+            self.ledger.will_be_refused(upload)
+        elif status == 201:
             self.ledger.wrong.append(f"{upload.file_name} was taken")
         return status
 
@@ -112,6 +122,17 @@ class Owner:
             return (link is not None and await self.client.registry.download(link.url) == upload.content) or None
 
         await _until_answered(is_installable, what=f"{upload.file_name} is there", timeout_seconds=timeout_seconds)
+
+    async def wait_until_destroyed(
+        self, file_name: str, directory: DataDirectory, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Return when no row has this name any more: its blob went before it."""
+
+        async def is_gone() -> bool:
+            rows = await asyncio.to_thread(directory.file_rows)
+            return all(row.file_name != file_name for row in rows)
+
+        await eventually(is_gone, what=f"{file_name} is destroyed", timeout_seconds=timeout_seconds)
 
     async def _ids(self, name: str, version: str, file_name: str) -> tuple[int, int]:
         package_id = await self._ask(lambda: self.client.package_id(name, version), what=f"the id of {name} {version}")
