@@ -89,6 +89,14 @@ class Strike:
         return "-".join(re.findall("[a-z]+", words))
 
 
+@dataclass(slots=True)
+class _Struck:
+    """When a story was last struck, and when it came to its end all the same; in the time of `time.time()`."""
+
+    at: float = 0.0
+    ended_at: float = 0.0
+
+
 def _strikes(story: Story, *seams: str, keep_lease: str = "", for_all: str = "") -> list[Strike]:
     """Return strikes at both sides of the seams of a story; the words of the other arguments are points."""
     points = [f"{seam}:{side}" for seam in seams for side in ("before", "after")]
@@ -147,42 +155,43 @@ async def test_a_kill_at_any_step_loses_doubles_and_leaks_nothing(
 
 async def _strike_all(directory: Path, victim: Victim, strikes: Sequence[Strike], fault_report: FaultReport) -> None:
     directory.mkdir()
-    recoveries: list[float] = []
+    struck: list[_Struck] = []
     async with faulty_registry(directory / "var") as registry:
         waiting = [strike for strike in strikes if strike.keeps_lease and victim is not Victim.REDIS]
         for strike in [strike for strike in strikes if strike not in waiting]:
             async with asyncio.TaskGroup() as stories:
-                await _strike(registry, victim, strike, stories, recoveries)
+                await _strike(registry, victim, strike, stories, struck)
         async with asyncio.TaskGroup() as stories:
             # They wait for their leases together. The one with several points is the last to begin.
             for strike in sorted(waiting, key=lambda strike: len(strike.points)):
-                await _strike(registry, victim, strike, stories, recoveries)
+                await _strike(registry, victim, strike, stories, struck)
         findings = await registry.check()
         fault_report.conclude(
             f"{victim} at a step",
             runs=sum(len(strike.points) for strike in strikes),
             ledger=registry.ledger,
             findings=findings,
-            longest_recovery_seconds=max(recoveries),
+            longest_recovery_seconds=max(one.ended_at - one.at for one in struck),
         )
 
 
 async def _strike(
-    registry: FaultyRegistry, victim: Victim, strike: Strike, stories: asyncio.TaskGroup, recoveries: list[float]
+    registry: FaultyRegistry, victim: Victim, strike: Strike, stories: asyncio.TaskGroup, struck: list[_Struck]
 ) -> None:
     """Begin the story, and return when the victim was killed at each point of the strike."""
-    struck_at = 0.0
+    one = _Struck()
+    struck.append(one)
 
     async def tell() -> None:
         await strike.story(registry, strike.name)
-        recoveries.append(time.time() - struck_at)
+        one.ended_at = time.time()
 
     registry.switches.kill(strike.points[0], other=_pid_of(victim, registry))
     stories.create_task(tell())
     for point, following in pairwise((*strike.points, None)):
         assert point is not None
         fired = await asyncio.to_thread(registry.switches.wait, point, timeout_seconds=_FIRE_SECONDS)
-        struck_at = fired.at
+        one.at = fired.at
         if following is not None:
             registry.switches.kill(following, other=_pid_of(victim, registry))
     if victim is Victim.SUPERVISOR:

@@ -20,6 +20,9 @@ PATIENCE_SECONDS = 120.0
 """For how long a client tries again: a registry that is restarted on a busy machine, and more."""
 _RETRY_PAUSE_SECONDS = 0.05
 _BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)
+_DELETED = (204, 404)
+"""404: an earlier try was cut off after it was done. Where that is a lie, the checker finds what should be gone."""
+_YANKED = (200, 204)
 T = TypeVar("T")
 
 
@@ -94,14 +97,18 @@ class Owner:
         """Delete a package that is shown, with these files."""
         package_id = await self._ask(lambda: self.client.package_id(name, version), what=f"the id of {name} {version}")
         self.ledger.deletes(file_names)
-        if await self._change(lambda: self.client.delete_package(package_id), f"the delete of {name} {version}"):
+        if await self._change(
+            lambda: self.client.delete_package(package_id), f"the delete of {name} {version}", done=_DELETED
+        ):
             self.ledger.deleted(file_names)
 
     async def delete_file(self, name: str, version: str, file_name: str) -> None:
         """Delete one file that is shown."""
         package_id, file_id = await self._ids(name, version, file_name)
         self.ledger.deletes([file_name])
-        if await self._change(lambda: self.client.delete_file(package_id, file_id), f"the delete of {file_name}"):
+        if await self._change(
+            lambda: self.client.delete_file(package_id, file_id), f"the delete of {file_name}", done=_DELETED
+        ):
             self.ledger.deleted([file_name])
 
     async def yank(self, name: str, version: str, file_name: str, *, to: bool) -> None:
@@ -109,7 +116,7 @@ class Owner:
         package_id, file_id = await self._ids(name, version, file_name)
         self.ledger.yanks(file_name, to=to)
         if await self._change(
-            lambda: self.client.yank_file(package_id, file_id, to=to), f"the yank of {file_name}", is_gone_fine=False
+            lambda: self.client.yank_file(package_id, file_id, to=to), f"the yank of {file_name}", done=_YANKED
         ):
             self.ledger.yanked(file_name, to=to)
 
@@ -142,25 +149,17 @@ class Owner:
     async def _ask(self, ask: Callable[[], Awaitable[T | None]], *, what: str) -> T:
         return await _until_answered(ask, what=what)
 
-    async def _change(self, send: Callable[[], Awaitable[int]], what: str, *, is_gone_fine: bool = True) -> bool:
+    async def _change(self, send: Callable[[], Awaitable[int]], what: str, *, done: tuple[int, ...]) -> bool:
         """Send a change until there is a final answer; return whether it is done."""
-        was_cut = False
 
         async def send_once() -> int | None:
-            nonlocal was_cut
-            try:
-                status = await send()
-            except _BROKEN:
-                was_cut = True
-                return None
-            was_cut = was_cut or status >= 500
+            status = await send()
             return status if status < 500 else None
 
         status = await _until_answered(send_once, what=what)
-        if 200 <= status < 300 or (status == 404 and was_cut and is_gone_fine):
-            return True  # What was cut off may have been done.
-        self.ledger.wrong.append(f"{what} was answered {status}")
-        return False
+        if status not in done:
+            self.ledger.wrong.append(f"{what} was answered {status}")
+        return status in done
 
 
 @dataclass(frozen=True, slots=True)
