@@ -62,11 +62,15 @@ def redis_settings(redis_url: str) -> RedisSettings:
 def new_client(redis_url: str) -> Redis:
     """Return a client that connects when it is first used, and again whenever the connection is lost.
 
+    Its calls wait without an end: whoever makes one bounds it.
+
     Raises:
         SettingsInvalid: the URL is not that of a Redis.
     """
     options = _options(redis_url)
-    options |= {"socket_connect_timeout": CALL_SECONDS, "socket_timeout": CALL_SECONDS}
+    # No `socket_timeout`: with it redis-py writes under `asyncio.wait_for`, which up to Python 3.11 loses a
+    # cancellation that comes as the write ends. What was cancelled then goes on for ever.
+    options |= {"socket_connect_timeout": CALL_SECONDS, "socket_timeout": None}
     pool = ConnectionPool(**options)
     try:
         pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types there.

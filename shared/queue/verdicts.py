@@ -112,7 +112,10 @@ class Verdicts:
     async def _hear(self, subscription: PubSub) -> None:
         is_quiet = False
         while True:
-            message = await subscription.get_message(timeout=_SILENCE_SECONDS)
+            async with asyncio.timeout(
+                _SILENCE_SECONDS + CALL_SECONDS
+            ):  # It may connect anew, which has no end itself.
+                message = await subscription.get_message(timeout=_SILENCE_SECONDS)
             if message is not None:
                 is_quiet = False
                 self._hand_on(message)
@@ -120,7 +123,8 @@ class Verdicts:
                 raise RedisConnectionError("no answer to a ping")
             else:
                 is_quiet = True
-                await subscription.ping()
+                async with asyncio.timeout(CALL_SECONDS):
+                    await subscription.ping()
 
     def _hand_on(self, message: dict[str, Any]) -> None:
         data = message["data"]

@@ -289,3 +289,19 @@ async def test_the_queue_works_over_tcp(redis_server: RedisServer) -> None:
             await work_off(server, desk)
 
     assert desk.done == [_PROCESS_DONE]
+
+
+async def test_a_call_that_is_cancelled_is_cancelled_whatever_it_is_doing(queue: JobQueue) -> None:
+    """Else a worker whose Redis went away would go on beating for ever, and neither end nor work."""
+    swallowed = []
+    for turns in range(20):
+        await queue.beat("worker")  # So that each call finds an open connection.
+        call = asyncio.create_task(queue.beat("worker"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if call.cancel():
+            await asyncio.wait({call})
+            if not call.cancelled():
+                swallowed.append(turns)
+
+    assert swallowed == []
