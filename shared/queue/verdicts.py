@@ -112,9 +112,8 @@ class Verdicts:
     async def _hear(self, subscription: PubSub) -> None:
         is_quiet = False
         while True:
-            async with asyncio.timeout(
-                _SILENCE_SECONDS + CALL_SECONDS
-            ):  # It may connect anew, which has no end itself.
+            # Longer than it waits for a message, because it may connect anew first.
+            async with asyncio.timeout(_SILENCE_SECONDS + CALL_SECONDS):
                 message = await subscription.get_message(timeout=_SILENCE_SECONDS)
             if message is not None:
                 is_quiet = False
