@@ -169,6 +169,14 @@ class ProcessPackageFile:
         return _Accepted(digests, metadata)
 
     async def _write(self, file: PackageFile, verdict: _Accepted | _Refused) -> bool:
+        try:
+            return await self._write_row(file, verdict)
+        except (MetadataUnavailable, StorageFull):
+            # No fault of the file, so it does not use up an attempt: a disk may be full for longer than five of them.
+            await self._release(file)
+            raise
+
+    async def _write_row(self, file: PackageFile, verdict: _Accepted | _Refused) -> bool:
         async with self.store.writing() as rows:
             await rows.packages.lock(file.package_id)
             reason: str | None = None

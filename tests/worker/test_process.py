@@ -4,14 +4,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from shared.errors import BlobMissing, DigestMissing, ValidationFailed
+from shared.errors import BlobMissing, DigestMissing, StorageFull, ValidationFailed
 from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, UploadChecks
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import LEASE_SECONDS
 from shared.usecases.sweep import MOST_ATTEMPTS, Sweep
 from shared.usecases.upload import UploadOutcome
-from tests.distributions import build_sdist, build_wheel
+from tests.distributions import build_sdist, build_wheel, core_metadata
 from tests.waiting import eventually
 from tests.worker.conftest import Registry
 
@@ -43,6 +44,13 @@ async def _lapse(registry: Registry, *, attempt: int) -> None:
     async with registry.backends.store.writing() as rows:
         assert await rows.packages.renew_lease(_FIRST, attempt=attempt, until=datetime.now(UTC))
     await Sweep(registry.backends.store, registry.backends.queue)()
+
+
+async def _let_the_database_have(registry: Registry, pages: int) -> None:
+    """Let it grow to so many pages and no further; it has some already."""
+    async with registry.backends.store.writing() as rows:
+        # The limit is the connection's; there is one for writing.
+        await rows._transaction.rows(text(f"PRAGMA max_page_count = {pages}"))  # type: ignore[attr-defined]
 
 
 async def test_a_good_wheel_becomes_default_with_all_digests_and_its_metadata(registry: Registry) -> None:
@@ -196,6 +204,22 @@ async def test_two_workers_on_one_job_give_one_verdict(registry: Registry) -> No
     file = await registry.file()
     assert file is not None
     assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 1)
+
+
+async def test_a_verdict_that_finds_no_room_uses_up_no_attempt(registry: Registry) -> None:
+    metadata = core_metadata("pkg", "1.0") + b"\n" + b"A long description.\n" * 20_000
+    await registry.upload(build_wheel("pkg", "1.0", metadata=metadata), file_name=_WHEEL)
+    await _let_the_database_have(registry, 1)
+
+    for _ in range(MOST_ATTEMPTS + 1):
+        with pytest.raises(StorageFull):
+            await registry.process()(_FIRST, 1)
+
+    await _let_the_database_have(registry, 1_000_000)
+    await registry.process()(_FIRST, 1)
+    file = await registry.file()
+    assert file is not None
+    assert file.status is PackageFileStatus.DEFAULT
 
 
 async def test_a_job_of_an_older_attempt_ends_quietly(registry: Registry) -> None:
