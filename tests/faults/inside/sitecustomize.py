@@ -29,6 +29,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.faults.inside.clock import CLOCK_VARIABLE, install
+
 SWITCHES_VARIABLE = "FAULT_SWITCHES"
 """Names the directory of the switches; without it this module does nothing."""
 
@@ -230,3 +232,5 @@ def _replace(module: ModuleType, class_name: str, method: str, wrap: Callable[[F
 
 if SWITCHES_VARIABLE in os.environ:
     sys.meta_path.insert(0, _Instrumenting(_Points(Path(os.environ[SWITCHES_VARIABLE]))))
+if CLOCK_VARIABLE in os.environ:
+    install(Path(os.environ[CLOCK_VARIABLE]))
