@@ -31,6 +31,8 @@ from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_mar
 PACKAGE_TYPE = "pypi"
 PACKAGE_COLUMNS = columns_of(packages, Package)
 FILE_COLUMNS = columns_of(package_files, PackageFile)
+_AHEAD = timedelta(minutes=1)
+"""By less than that the clocks of several machines differ."""
 
 _IS_INSTALLABLE = packages.c.status.in_(sorted(INSTALLABLE))
 _IS_DEFAULT = package_files.c.status == PackageFileStatus.DEFAULT
@@ -188,7 +190,11 @@ def unleased_statement(created_before: datetime, limit: int) -> Select[Any]:
     """Return files that wait for their first worker, oldest first."""
     return (
         select(*FILE_COLUMNS)
-        .where(IS_PROCESSING, package_files.c.leased_until.is_(None), package_files.c.created_at < created_before)
+        .where(
+            IS_PROCESSING,
+            package_files.c.leased_until.is_(None),
+            _is_before_or_ahead(package_files.c.created_at, created_before),
+        )
         .order_by(package_files.c.created_at, package_files.c.id)
         .limit(limit)
     )
@@ -210,10 +216,15 @@ def doomed_statement(doomed_before: datetime, limit: int) -> Select[Any]:
     """Return files that wait for their destruction, oldest first."""
     return (
         select(*FILE_COLUMNS)
-        .where(IS_DOOMED, package_files.c.doomed_at < doomed_before)
+        .where(IS_DOOMED, _is_before_or_ahead(package_files.c.doomed_at, doomed_before))
         .order_by(package_files.c.doomed_at, package_files.c.id)
         .limit(limit)
     )
+
+
+def _is_before_or_ahead(column: ColumnElement[datetime], before: datetime) -> ColumnElement[bool]:
+    """Say whether a row waits since before then, or since a time to come: that of a clock that was set back."""
+    return or_(column < before, column > before + _AHEAD)
 
 
 def _files(rows: Sequence[Row[Any]]) -> tuple[PackageFile, ...]:

@@ -122,7 +122,10 @@ class PackageReads(Protocol):
         ...
 
     async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        """Return files in `processing` that no worker has taken yet and that wait since before then, oldest first."""
+        """Return files in `processing` that no worker has taken yet and that wait since before then, oldest first.
+
+        Those that wait since more than a minute after then are among them: some clock has jumped.
+        """
         ...
 
     async def lapsed(self, *, now: datetime, lease_seconds: float, limit: int) -> tuple[PackageFile, ...]:
@@ -133,7 +136,10 @@ class PackageReads(Protocol):
         ...
 
     async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        """Return files in `pending_destruction` that wait for a try since before then, who waits longest first."""
+        """Return files in `pending_destruction` that wait for a try since before then, who waits longest first.
+
+        Those that wait since more than a minute after then are among them: some clock has jumped.
+        """
         ...
 
 

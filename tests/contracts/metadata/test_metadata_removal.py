@@ -1,8 +1,10 @@
 """Deleting: dooming packages and files, and removing their rows."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from shared.metadata.store import SqlMetadataStore
+from shared.metadata.store import SqlMetadataStore, open_metadata_store
 from shared.models import BlobKey, CoreMetadata, PackageFileId, PackageFileStatus, PackageStatus
 from tests.contracts.metadata.sample_rows import (
     LATER,
@@ -89,6 +91,18 @@ async def test_doomed_files_are_found_oldest_first(store: SqlMetadataStore) -> N
         assert [file.id for file in found] == [early.id, late.id]
         assert len(await rows.packages.doomed(doomed_before=LATER, limit=1)) == 1
         assert await rows.packages.doomed(doomed_before=late.created_at, limit=10) == ()
+
+
+async def test_what_waits_since_a_time_to_come_is_found_because_a_clock_was_set_back(database_url: str) -> None:
+    async with open_metadata_store(database_url, now=lambda: datetime.now(UTC) + timedelta(days=1)) as store:
+        project = await new_project(store)
+        waiting = await upload(store, project, "waiting.tar.gz")
+        doomed = await publish(store, project, "doomed.tar.gz", version="2")
+        await doom(store, doomed)
+        async with store.reading() as rows:
+            before = datetime.now(UTC) - timedelta(seconds=5)
+            assert await rows.packages.unleased(created_before=before, limit=10) == (waiting,)
+            assert [file.id for file in await rows.packages.doomed(doomed_before=before, limit=10)] == [doomed.id]
 
 
 async def test_a_file_is_removed_with_all_that_belongs_to_it(store: SqlMetadataStore) -> None:
