@@ -1,5 +1,10 @@
 """Downloads of files and of the metadata beside them."""
 
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +114,15 @@ async def test_the_tag_outlives_a_restart_and_a_touch(published: Registry) -> No
     [blob] = published.blobs_on_disk()
     blob.touch()
     assert (await published.get(f"{published.pypi}/{PATH}")).headers["etag"] == HEAD["etag"]
+
+
+async def test_a_file_that_came_before_the_clock_was_set_back_is_not_from_the_future(published: Registry) -> None:
+    with closing(sqlite3.connect(published.settings.data_dir / "larder.sqlite3", timeout=30)) as database, database:
+        database.execute("UPDATE package_files SET created_at = '2999-01-01T00:00:00.000000Z'")
+
+    answer = await published.get(f"{published.pypi}/{PATH}")
+
+    assert parsedate_to_datetime(answer.headers["last-modified"]) <= datetime.now(UTC)
 
 
 async def test_a_public_projects_files_may_be_kept_by_anybody(registry: Registry) -> None:

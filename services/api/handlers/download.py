@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 
@@ -57,7 +58,8 @@ async def send_package_file(request: web.Request, download: Download) -> web.Str
     representation = Representation(
         sha256=file.sha256,
         size_bytes=file.size_bytes,
-        modified_at=file.created_at,
+        # Never in the future, though the clock was set back since (RFC 9110 section 8.8.2.1).
+        modified_at=min(file.created_at, datetime.now(UTC)),
         cache_control=_cache_control(is_public=download.is_public),
         headers={
             hdrs.CONTENT_TYPE: _CONTENT_TYPE,
