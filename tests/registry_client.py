@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -15,10 +15,11 @@ _PATIENCE = aiohttp.ClientTimeout(total=60)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and its JSON body."""
+    """A status, its JSON body, and its headers."""
 
     status: int
     body: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class RegistryClient:
             form.add_field(key, value)
         form.add_field("content", io.BytesIO(content), filename=file_name, content_type="application/octet-stream")
         async with self.session.post(f"{self._pypi}/", data=form) as response:
-            return Answer(response.status, await response.json())
+            return Answer(response.status, await response.json(), response.headers)
 
     async def page(self, name: str) -> dict[str, Any] | None:
         """Return the simple page of the name as JSON; None when there is no such page."""

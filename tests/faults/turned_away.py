@@ -17,13 +17,24 @@ BODIES: Mapping[int, dict[str, str]] = {
 async def is_turned_away(registry: FaultyRegistry, upload: Upload, *, status: int) -> None:
     """Send an upload that must be answered with this status, after which no row and no blob has come."""
     before = await asyncio.to_thread(_possessions, registry)
+    await _is_answered(registry, upload, status=status)
+    registry.ledger.was_refused(upload, str(status))
+    assert await asyncio.to_thread(_possessions, registry) == before
+
+
+async def is_told_to_come_back(registry: FaultyRegistry, upload: Upload, *, status: int) -> None:
+    """Send an upload that must be answered with this status; its blob may be left for the orphan sweep."""
+    await _is_answered(registry, upload, status=status)
+    registry.ledger.was_cut(upload)
+
+
+async def _is_answered(registry: FaultyRegistry, upload: Upload, *, status: int) -> None:
     registry.ledger.sends(upload)
     answer = await registry.client.registry.upload(
         upload.content, file_name=upload.file_name, name=upload.name, version=upload.version
     )
     assert (answer.status, answer.body) == (status, BODIES[status])
-    registry.ledger.was_refused(upload, str(answer.body))
-    assert await asyncio.to_thread(_possessions, registry) == before
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 async def reads_go_on(registry: FaultyRegistry, *uploads: Upload) -> None:
