@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.means import missing
+from tests.backends import backend_is_missing
 
 _FILLER = "filler"
 _STEPS_BYTES = (1024 * 1024, 64 * 1024, 4096)
@@ -59,7 +59,7 @@ def small_disk(path: Path, size_bytes: int) -> Iterator[SmallDisk]:
     try:
         _mount("-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", "larder-test", str(path))
     except (OSError, subprocess.CalledProcessError) as error:
-        missing(f"no disk can be mounted here ({error}); root can")
+        backend_is_missing(f"no disk can be mounted here ({error}); root can")
     try:
         yield SmallDisk(path)
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.means import missing
+from tests.backends import backend_is_missing
 from tests.waiting import wait_for
 
 _ATTACH_SECONDS = 60.0
@@ -55,10 +55,10 @@ def failing_calls(
 def _tracer() -> str:
     found = shutil.which("strace")
     if found is None:
-        missing("there is no strace here")
+        backend_is_missing("there is no strace here")
     trial = subprocess.run((found, "-o", "/dev/null", "true"), capture_output=True, check=False, timeout=30)
     if trial.returncode != 0:
-        missing("tracing is not allowed here")
+        backend_is_missing("tracing is not allowed here")
     return found
 
 
