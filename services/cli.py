@@ -16,6 +16,7 @@ from services.standalone.errors import ChildRefused, StartFailed
 from shared.errors import (
     BlobStoreUnavailable,
     LarderError,
+    MetadataDamaged,
     MetadataUnavailable,
     QueueUnavailable,
     SchemaUnknown,
@@ -209,6 +210,8 @@ def _explain(error: Exception) -> tuple[int, str] | None:
                 f"the database holds schema {error.found} and this version of Larder needs {error.expected}: "
                 "`larder migrate` brings up an older one; a newer one needs a newer Larder"
             )
+        case MetadataDamaged():
+            return _FAILED, f"the database cannot be read ({error}): it is damaged; put a backup in its place"
         case MetadataUnavailable():
             return _FAILED, "the database does not answer: look at LARDER_DATABASE_URL and at the database"
         case QueueUnavailable():

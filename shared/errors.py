@@ -237,6 +237,10 @@ class MetadataUnavailable(LarderError):
     """The database does not answer in time."""
 
 
+class MetadataDamaged(MetadataUnavailable):
+    """The database is there, but what is in it cannot be read as one: damaged, or no database at all."""
+
+
 class SchemaUnknown(LarderError):
     """The database holds a schema that this version of Larder does not know.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.errors import LarderError, MetadataUnavailable, StorageFull
+from shared.errors import LarderError, MetadataDamaged, MetadataUnavailable, StorageFull
 
 # Primary result codes of SQLite. Source: https://www.sqlite.org/rescode.html
 _SQLITE_IOERR = 10
@@ -20,9 +20,13 @@ _SQLITE_UNAVAILABLE = frozenset(
         8,  # READONLY
         9,  # INTERRUPT
         _SQLITE_IOERR,
-        11,  # CORRUPT
         14,  # CANTOPEN
         15,  # PROTOCOL
+    }
+)
+_SQLITE_DAMAGED = frozenset(
+    {
+        11,  # CORRUPT
         26,  # NOTADB
     }
 )
@@ -54,6 +58,7 @@ def translated_faults(directory: Path | None = None) -> Iterator[None]:
 
     Raises:
         MetadataUnavailable: the database does not answer, or not in time.
+        MetadataDamaged: it cannot be read.
         StorageFull: its disk takes no more.
     """
     try:
@@ -85,6 +90,8 @@ def _sqlite_error(code: int, fault: DBAPIError, directory: Path | None) -> Larde
     if code == _SQLITE_IOERR and directory is not None and _is_full(directory):
         # Only a failing write(2) is told as FULL; a shared-memory or journal file that cannot grow is an I/O error.
         return StorageFull(str(fault.orig))
+    if code in _SQLITE_DAMAGED:
+        return MetadataDamaged(str(fault.orig))
     return MetadataUnavailable(str(fault.orig)) if code in _SQLITE_UNAVAILABLE else None
 
 

@@ -151,6 +151,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.StorageFull: lambda _: message(507, "507 Insufficient Storage"),
     errors.BlobStoreUnavailable: _unavailable,
     errors.MetadataUnavailable: _unavailable,
+    errors.MetadataDamaged: _unavailable,
     errors.SchemaUnknown: _unavailable,
     errors.QueueUnavailable: _unavailable,
     errors.SettingsInvalid: lambda _: message(500, "500 Internal Server Error"),

@@ -1,6 +1,7 @@
 """SQLite files that are full, busy, missing or no databases."""
 
 import asyncio
+import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from shared.errors import MetadataUnavailable, StorageFull
+from shared.errors import MetadataDamaged, MetadataUnavailable, StorageFull
 from shared.metadata.engine import sqlite_path
 from shared.metadata.migrate import migrate
 from shared.metadata.package_tables import packages
@@ -128,14 +129,21 @@ async def test_a_database_in_a_directory_that_is_not_there_is_unavailable(tmp_pa
                 pass
 
 
-async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "larder.sqlite3"
     path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(MetadataUnavailable):
+    with pytest.raises(MetadataDamaged):
         await migrate(f"sqlite:///{path}")
     async with open_metadata_store(f"sqlite:///{path}") as store:
-        with pytest.raises(MetadataUnavailable):
+        with pytest.raises(MetadataDamaged):
             await store.check_schema()
+
+
+async def test_a_file_that_was_cut_short_is_damaged(database_url: str) -> None:
+    path = file_of(database_url)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(MetadataDamaged):
+        await migrate(database_url)
 
 
 async def test_writes_are_synced_logged_ahead_and_checked(database_url: str, store: SqlMetadataStore) -> None:
