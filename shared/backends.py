@@ -1,8 +1,10 @@
 """The composition root: from settings to open backends, the only place that knows which implementation is which."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -87,6 +89,21 @@ def queue_connection(settings: Settings) -> QueueConnection:
 def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]:
     """Open the rows alone, for commands that need no Redis."""
     return open_metadata_store(settings.database_url)
+
+
+async def has_blobs(settings: Settings) -> bool:
+    """Say whether there is any file in the blob store; one that is not there yet is not made.
+
+    Raises:
+        BlobStoreUnavailable: nobody can tell.
+    """
+    root = _blob_root(settings)
+    if not await asyncio.to_thread(root.is_dir):
+        return False
+    async with open_local_blob_store(root) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
+        async for _ in keys:
+            return True
+    return False
 
 
 async def migrate_database(settings: Settings) -> tuple[str | None, str]:

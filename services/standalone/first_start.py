@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 
 from services.standalone.errors import StartFailed
-from shared.backends import migrate_database, open_store
+from shared.backends import has_blobs, migrate_database, open_store
+from shared.errors import SchemaUnknown
 from shared.models import ProjectId
 from shared.settings import Settings
 from shared.usecases.bootstrap import Bootstrap
@@ -39,11 +40,27 @@ async def prepare_database(settings: Settings) -> FirstStart:
     Raises:
         SchemaUnknown: the database holds a schema that this version does not know.
         MetadataUnavailable, StartFailed: as `ensure_first_start`.
+        StartFailed: the database is empty, and the blob store is not: a new database would know none of its files.
+        BlobStoreUnavailable: nobody can tell whether it is.
     """
+    if await _is_empty(settings) and await has_blobs(settings):
+        raise StartFailed(
+            "the database is empty, but files were published to this registry: put the database back from a backup, "
+            "or name another place in LARDER_DATA_DIR to begin anew"
+        )
     before, after = await migrate_database(settings)
     if before != after:
         log.info("database.migrated", before=before, after=after)
     return await ensure_first_start(settings)
+
+
+async def _is_empty(settings: Settings) -> bool:
+    async with open_store(settings) as store:
+        try:
+            await store.check_schema()
+        except SchemaUnknown as unknown:
+            return unknown.found is None
+    return False
 
 
 async def ensure_first_start(settings: Settings) -> FirstStart:

@@ -8,10 +8,12 @@ import stat
 import subprocess
 import urllib.request
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from shared.blob_keys import new_blob_key
 from tests.e2e.processes import START_SECONDS, clean_environment, larder_command, run_larder
 from tests.redis_server import RedisServer, free_port
 from tests.waiting import wait_for
@@ -78,6 +80,60 @@ def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path
         f"larder: the database holds schema newer and this version of Larder needs {known}: "
         "`larder migrate` brings up an older one; a newer one needs a newer Larder"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "content", "problem"),
+    [
+        ("migrate", b"this is no database" * 1000, "file is not a database"),
+        ("serve", b"this is no database" * 1000, "file is not a database"),
+        ("migrate", None, "database disk image is malformed"),
+    ],
+    ids=["no database, migrate", "no database, serve", "cut short"],
+)
+def test_a_damaged_database_is_left_alone_and_told_in_one_line(
+    tmp_path: Path, command: str, content: bytes | None, problem: str
+) -> None:
+    settings = {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"}
+    assert run_larder("migrate", settings).returncode == 0
+    database = tmp_path / "var" / "larder.sqlite3"
+    database.write_bytes(content or database.read_bytes()[:100_000])
+    damaged = database.read_bytes()
+
+    refused = run_larder(command, settings)
+
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        f"larder: the database cannot be read ({problem}): it is damaged; put a backup in its place"
+    )
+    assert database.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["zero bytes", "gone"])
+def test_an_empty_database_beside_files_is_told_in_one_line_and_no_new_one_is_made(
+    tmp_path: Path, *, is_gone: bool
+) -> None:
+    settings = {"DATA_DIR": str(tmp_path / "var")}
+    blob = tmp_path / "var" / "blobs" / new_blob_key(datetime(2026, 3, 4, 12, tzinfo=UTC))
+    blob.parent.mkdir(parents=True)
+    blob.touch()
+    database = tmp_path / "var" / "larder.sqlite3"
+    if not is_gone:
+        database.touch()
+
+    refused = run_larder("migrate", settings)
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "larder: the database is empty, but files were published to this registry: put the database back from a "
+        "backup, or name another place in LARDER_DATA_DIR to begin anew\n"
+    )
+    assert blob.exists()
+    assert database.stat().st_size == 0
+
+    blob.unlink()
+    assert run_larder("migrate", settings).returncode == 0
 
 
 @pytest.mark.slow
