@@ -30,6 +30,13 @@ _SQLITE_DAMAGED = frozenset(
         26,  # NOTADB
     }
 )
+_SQLITE_UNSYNCED = frozenset(
+    {
+        1034,  # IOERR_FSYNC
+        1290,  # IOERR_DIR_FSYNC
+    }
+)
+"""Extended codes: what was written before may be read again after a crash, so nobody can say that it is not there."""
 _DISK_IS_FULL_BYTES = 64 * 1024
 
 # Classes and codes of PostgreSQL. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -75,7 +82,7 @@ def translated_faults(directory: Path | None = None) -> Iterator[None]:
 def _domain_error(fault: DBAPIError, directory: Path | None) -> LarderError | None:
     sqlite_code = getattr(fault.orig, "sqlite_errorcode", None)
     if sqlite_code is not None:
-        return _sqlite_error(sqlite_code & 0xFF, fault, directory)
+        return _sqlite_error(sqlite_code, fault, directory)
     sqlstate = getattr(fault.orig, "sqlstate", None)
     if sqlstate == _SQLSTATE_DISK_FULL:
         return StorageFull(str(fault.orig))
@@ -84,7 +91,10 @@ def _domain_error(fault: DBAPIError, directory: Path | None) -> LarderError | No
     return None
 
 
-def _sqlite_error(code: int, fault: DBAPIError, directory: Path | None) -> LarderError | None:
+def _sqlite_error(extended_code: int, fault: DBAPIError, directory: Path | None) -> LarderError | None:
+    if extended_code in _SQLITE_UNSYNCED:
+        return MetadataUnavailable(str(fault.orig))
+    code = extended_code & 0xFF
     if code == _SQLITE_FULL:
         return StorageFull(str(fault.orig))
     if code == _SQLITE_IOERR and directory is not None and _is_full(directory):

@@ -2,17 +2,21 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from shared.errors import MetadataDamaged, MetadataUnavailable, StorageFull
 from shared.metadata.engine import sqlite_path
+from shared.metadata.faults import translated_faults
 from shared.metadata.migrate import migrate
 from shared.metadata.package_tables import packages
 from shared.metadata.schema import REVISION
@@ -79,6 +83,26 @@ async def test_a_full_disk_is_told_and_the_store_goes_on(store: SqlMetadataStore
         await rows._transaction.rows(text("PRAGMA max_page_count = 1000000"))
         await rows.audit(large)
     await publish(store, project)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (sqlite3.SQLITE_IOERR_WRITE, StorageFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, StorageFull),
+        (sqlite3.SQLITE_IOERR_FSYNC, MetadataUnavailable),
+        (sqlite3.SQLITE_IOERR_DIR_FSYNC, MetadataUnavailable),
+    ],
+)
+def test_a_failed_sync_tells_nobody_that_nothing_was_written_though_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, told: type[Exception]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    fault = sqlite3.OperationalError("disk I/O error")
+    fault.sqlite_errorcode = code
+
+    with pytest.raises(told), translated_faults(tmp_path):
+        raise OperationalError("COMMIT", None, fault)
 
 
 async def test_a_database_that_another_process_keeps_busy_is_unavailable_until_it_lets_go(database_url: str) -> None:
