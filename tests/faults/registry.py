@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from random import Random
 
 from tests.e2e.processes import LarderProcess, start_larder
 from tests.faults.checker import QUIET_SECONDS, Checker, Findings
@@ -64,9 +63,10 @@ class FaultyRegistry:
         """Return a client that publishes, deletes and yanks; let each have names of its own."""
         return Owner(self.client, self.ledger)
 
-    def reader(self, chance: Random) -> Reader:
+    @property
+    def reader(self) -> Reader:
         """Return a client that reads."""
-        return Reader(self.client, self.ledger, chance)
+        return Reader(self.client, self.ledger)
 
     async def kill(self, title: str, choose: Callable[[list[int]], int] = min, *, of: int = 1) -> int:
         """SIGKILL a process of this name and return its pid.

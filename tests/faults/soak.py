@@ -77,7 +77,7 @@ async def test_soak(tmp_path: Path, fault_report: FaultReport, chance: Random) -
         soak = _Soak(registry, chance, time.monotonic() + _MINUTES * 60)
         async with asyncio.TaskGroup() as group:
             for number in range(_CLIENTS):
-                client = _Client(number, registry.owner, registry.reader(soak.a_chance()), soak.a_chance())
+                client = _Client(number, registry.owner, registry.reader, soak.a_chance())
                 group.create_task(_work(soak, client))
             group.create_task(_install_with_pip(soak, tmp_path))
             group.create_task(_kill(soak))
@@ -214,6 +214,6 @@ async def _sample(soak: _Soak) -> None:
         larder = soak.registry.larder
         with suppress(OSError):  # It died while it was looked at.
             for title in (_SUPERVISOR, API, WORKER):
-                oldest, *_ = larder.pids(title)
-                soak.samples.take(title, oldest, counts=soak.spares_the_old)
+                for oldest in larder.pids(title)[:1]:
+                    soak.samples.take(title, oldest, counts=soak.spares_the_old)
         await pause(_SAMPLE_EVERY_SECONDS)

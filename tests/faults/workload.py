@@ -5,7 +5,6 @@ import hashlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import Random
 from typing import TypeVar
 
 import aiohttp
@@ -93,14 +92,15 @@ class Owner:
                 self.ledger.was_refused(upload, str(answer.body))
         return answer.status
 
-    async def delete_package(self, name: str, version: str, file_names: list[str]) -> None:
-        """Delete a package that is shown, with these files."""
+    async def delete_package(self, name: str, version: str, file_names: list[str]) -> int:
+        """Delete a package that is shown, with these files, and return the id that it had."""
         package_id = await self._ask(lambda: self.client.package_id(name, version), what=f"the id of {name} {version}")
         self.ledger.deletes(file_names)
         if await self._change(
             lambda: self.client.delete_package(package_id), f"the delete of {name} {version}", done=_DELETED
         ):
             self.ledger.deleted(file_names)
+        return package_id
 
     async def delete_file(self, name: str, version: str, file_name: str) -> None:
         """Delete one file that is shown."""
@@ -168,7 +168,6 @@ class Reader:
 
     client: FaultClient
     ledger: Ledger
-    chance: Random
 
     async def install(self, name: str) -> None:
         """Follow all links of a page: each leads to its bytes, unless its delete was sent before the download ended."""
