@@ -71,8 +71,10 @@ def _migrate_with_ever_more_room(data_dir: Path, old_database: Path, fault_repor
             assert refused.returncode == 1, f"{room_bytes} bytes are room enough"
             assert refused.stderr in (
                 "larder: the disk is full\n",
-                f"larder: the data directory {data_dir} cannot be used: No space left on device; "
-                "name another one in LARDER_DATA_DIR\n",
+                (
+                    f"larder: the data directory {data_dir} cannot be used: No space left on device; "
+                    "name another one in LARDER_DATA_DIR\n"
+                ),
             )
             disk.make_room()
             if _state(database) != ("0001", _PACKAGES, "ok"):
@@ -81,9 +83,7 @@ def _migrate_with_ever_more_room(data_dir: Path, old_database: Path, fault_repor
         assert run_larder("migrate", settings).returncode == 0
         if _state(database) != (REVISION, _PACKAGES, "ok"):
             findings.lost.append(f"with room enough the database is now {_state(database)}")
-    fault_report.conclude(
-        "disk full during migration", runs=len(_ROOMS_BYTES), ledger=Ledger(), findings=findings
-    )
+    fault_report.conclude("disk full during migration", runs=len(_ROOMS_BYTES), ledger=Ledger(), findings=findings)
 
 
 def _fill(path: Path) -> None:

@@ -30,18 +30,20 @@ async def test_writes_wait_for_a_database_that_another_holds_and_are_told_when_i
         patient = [wheel("patient", f"1.{number}") for number in range(4)]
         turned_away = [wheel("turned-away", f"1.{number}") for number in range(4)]
 
-        async with asyncio.TaskGroup() as group:
-            async with _held(registry.directory.database):
-                waiting = [group.create_task(registry.owner.send(upload)) for upload in patient]
-                await pause(_SHORT_SECONDS)
-                assert not any(one.done() for one in waiting)
+        async with asyncio.TaskGroup() as group, _held(registry.directory.database):
+            waiting = [group.create_task(registry.owner.send(upload)) for upload in patient]
+            await pause(_SHORT_SECONDS)
+            assert not any(one.done() for one in waiting)
         assert {one.result() for one in waiting} <= {201, 202}
 
-        async with _held(registry.directory.database):
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS), asyncio.TaskGroup() as group:
-                for upload in turned_away:
-                    group.create_task(is_told_to_come_back(registry, upload, status=503))
-                group.create_task(reads_go_on(registry, kept))
+        async with (
+            _held(registry.directory.database),
+            asyncio.timeout(_LONGEST_WAIT_SECONDS),
+            asyncio.TaskGroup() as group,
+        ):
+            for upload in turned_away:
+                group.create_task(is_told_to_come_back(registry, upload, status=503))
+            group.create_task(reads_go_on(registry, kept))
         let_go_at = time.monotonic()
 
         for upload in [*patient, *turned_away]:

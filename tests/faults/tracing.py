@@ -1,7 +1,7 @@
 """System calls of running processes that fail for a while, by a tracer that is attached from outside and let go again.
 
-    with failing_calls(pids, ("fsync", "fdatasync"), "EIO"):
-        ...
+with failing_calls(pids, ("fsync", "fdatasync"), "EIO"):
+    ...
 """
 
 import os
@@ -21,9 +21,7 @@ _DETACH_SECONDS = 60.0
 
 
 @contextmanager
-def failing_calls(
-    pids: Sequence[int], calls: Sequence[str], error: str, *, path: Path | None = None
-) -> Iterator[None]:
+def failing_calls(pids: Sequence[int], calls: Sequence[str], error: str, *, path: Path | None = None) -> Iterator[None]:
     """Let these calls fail in all threads of these processes while the block runs; nothing reaches the kernel.
 
     Args:

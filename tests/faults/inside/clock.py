@@ -5,7 +5,7 @@ from one small file. Clocks that only count (asyncio's, timeouts) are left alone
 Redis, and the times of files, keep the machine's time.
 """
 
-import datetime as datetime_module
+import datetime as dt
 import mmap
 import struct
 import time as time_module
@@ -18,7 +18,7 @@ CLOCK_VARIABLE = "FAULT_CLOCK"
 OFFSET = struct.Struct("d")
 """Seconds, as the file holds them."""
 
-_Real = datetime_module.datetime
+_Real = dt.datetime
 
 
 class _AnyDatetime(type(_Real)):  # type: ignore[misc]  # a metaclass is asked for where `isinstance` is
@@ -46,10 +46,10 @@ def install(path: Path) -> None:
 
     time_module.time = shifted_time
     time_module.time_ns = shifted_time_ns
-    datetime_module.datetime = _shifted_datetime(seconds)  # type: ignore[misc]  # that is the point
+    dt.datetime = _shifted_datetime(seconds)  # type: ignore[misc]  # that is the point
 
 
-def _shifted_datetime(seconds: Callable[[], float]) -> type[datetime_module.datetime]:
+def _shifted_datetime(seconds: Callable[[], float]) -> type[dt.datetime]:
     class ShiftedDatetime(_Real, metaclass=_AnyDatetime):
         """Makes real datetimes; only what `now` means is another matter."""
 
@@ -57,14 +57,14 @@ def _shifted_datetime(seconds: Callable[[], float]) -> type[datetime_module.date
             return _Real(*arguments, **named)
 
         @classmethod
-        def now(cls, tz: datetime_module.tzinfo | None = None) -> Any:
-            shift = datetime_module.timedelta(seconds=seconds())
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            shift = dt.timedelta(seconds=seconds())
             if tz is None:
                 return _Real.now() + shift
-            return (_Real.now(datetime_module.UTC) + shift).astimezone(tz)
+            return (_Real.now(dt.UTC) + shift).astimezone(tz)
 
         @classmethod
         def utcnow(cls) -> Any:
-            return cls.now(datetime_module.UTC).replace(tzinfo=None)
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
     return ShiftedDatetime
