@@ -17,6 +17,8 @@ _PACKAGES = 200
 _NAMES = 10
 _DELETERS = _LISTERS = _DOWNLOADERS = 4
 _UPLOADERS = 8
+_SETTINGS = {"UPLOAD_WAIT_SECONDS": "60"}
+"""For a busy machine: each upload must be told 201, so that the package can be deleted at once."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ async def test_a_delete_is_final_for_all_and_harms_nothing_else(
     tmp_path: Path, fault_report: FaultReport, chance: Random
 ) -> None:
     uploads = [wheel(f"load-{number % _NAMES}", f"1.{number // _NAMES}") for number in range(_PACKAGES)]
-    async with faulty_registry(tmp_path / "var") as registry:
+    async with faulty_registry(tmp_path / "var", _SETTINGS) as registry:
         await _publish_all(registry, list(uploads))
         story = _Story(waiting=chance.sample(uploads, k=_PACKAGES))
         async with asyncio.TaskGroup() as group:
