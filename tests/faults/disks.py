@@ -59,7 +59,7 @@ def small_disk(path: Path, size_bytes: int) -> Iterator[SmallDisk]:
     try:
         _mount("-t", "tmpfs", "-o", f"size={size_bytes},mode=0700", "larder-test", str(path))
     except (OSError, subprocess.CalledProcessError) as error:
-        backend_is_missing(f"no disk can be mounted here ({error}); root can")
+        backend_is_missing(f"no disk can be mounted here: run the tests as root ({error})")
     try:
         yield SmallDisk(path)
     finally:

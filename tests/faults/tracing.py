@@ -53,10 +53,10 @@ def failing_calls(pids: Sequence[int], calls: Sequence[str], error: str, *, path
 def _tracer() -> str:
     found = shutil.which("strace")
     if found is None:
-        backend_is_missing("there is no strace here")
+        backend_is_missing("there is no strace here: install the package strace")
     trial = subprocess.run((found, "-o", "/dev/null", "true"), capture_output=True, check=False, timeout=30)
     if trial.returncode != 0:
-        backend_is_missing("tracing is not allowed here")
+        backend_is_missing(f"tracing is not allowed here: {trial.stderr.decode(errors='replace').strip()}")
     return found
 
 
