@@ -10,13 +10,16 @@ from tests.faults.workload import wheel
 async def test_a_point_that_is_switched_on_kills_once_and_nothing_is_lost(
     tmp_path: Path, fault_report: FaultReport
 ) -> None:
-    async with faulty_registry(tmp_path / "var") as registry:
-        registry.switches.kill("admit.commit:after")
+    points = ("admit.commit:after", "verdict.commit:after")
+    async with faulty_registry(tmp_path / "var", {"UPLOAD_WAIT_SECONDS": "2"}) as registry:
+        killed = []
+        for number, point in enumerate(points):
+            registry.switches.kill(point)
 
-        await registry.owner.publish(wheel("once", "1.0"))
-        fired = registry.switches.wait("admit.commit:after", timeout_seconds=1)
-        await registry.owner.publish(wheel("once", "1.1"))
+            await registry.owner.publish(wheel("once", f"1.{number}"))
+            killed.append(registry.switches.wait(point, timeout_seconds=1).pid)
+            await registry.owner.publish(wheel("once", f"2.{number}"))
 
-        assert [line["pid"] for line in registry.larder.events("process.died")] == [fired.pid]
         findings = await registry.check()
-        fault_report.conclude("API killed once", runs=1, ledger=registry.ledger, findings=findings)
+        fault_report.conclude("API and worker killed once", runs=len(points), ledger=registry.ledger, findings=findings)
+        assert [line["pid"] for line in registry.larder.events("process.died")] == killed

@@ -122,6 +122,8 @@ async def test_two_workers_sweep_what_a_lost_redis_has_forgotten_once(
         fault_report.conclude("two sweeps at once", runs=losses, ledger=registry.ledger, findings=findings)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 async def test_two_orphan_sweeps_at_once_remove_what_was_cut_and_nothing_else(
     tmp_path: Path, fault_report: FaultReport
 ) -> None:
