@@ -138,6 +138,7 @@ def test_every_point_is_struck() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 async def test_a_kill_at_any_step_loses_doubles_and_leaks_nothing(
     tmp_path: Path, fault_report: FaultReport, chance: Random

@@ -28,6 +28,7 @@ _QUICK = {"UPLOAD_WAIT_SECONDS": "2"}
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", ["frozen", "killed"])
 async def test_what_is_taken_while_redis_is_away_is_installable_soon_after_it_is_back(
@@ -39,6 +40,7 @@ async def test_what_is_taken_while_redis_is_away_is_installable_soon_after_it_is
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_redis_that_is_away_for_a_minute_is_found_again_as_soon_as_it_is_back(
     tmp_path: Path, fault_report: FaultReport, redis_server: RedisServer
@@ -91,6 +93,7 @@ async def _work_without_redis(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_redis_that_loses_all_its_data_loses_no_upload_and_no_delete(
     tmp_path: Path, fault_report: FaultReport
@@ -128,6 +131,7 @@ async def test_a_redis_that_loses_all_its_data_loses_no_upload_and_no_delete(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_redis_that_is_restarted_under_load_loses_nothing(
     tmp_path: Path, fault_report: FaultReport, chance: Random

@@ -25,6 +25,7 @@ _CLIENTS = 4
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_an_upload_whose_worker_is_killed_is_installable_within_thirty_seconds(
     tmp_path: Path, fault_report: FaultReport
@@ -50,6 +51,7 @@ async def test_an_upload_whose_worker_is_killed_is_installable_within_thirty_sec
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_supervisor_that_is_killed_under_load_is_replaced_on_the_same_directory(
     tmp_path: Path, fault_report: FaultReport, chance: Random
@@ -77,6 +79,7 @@ async def test_a_supervisor_that_is_killed_under_load_is_replaced_on_the_same_di
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_a_worker_that_slept_through_its_lease_changes_nothing_when_it_wakes(
     tmp_path: Path, fault_report: FaultReport, redis_server: RedisServer
@@ -103,6 +106,7 @@ async def test_a_worker_that_slept_through_its_lease_changes_nothing_when_it_wak
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_two_workers_sweep_what_a_lost_redis_has_forgotten_once(
     tmp_path: Path, fault_report: FaultReport, redis_server: RedisServer
@@ -123,6 +127,7 @@ async def test_two_workers_sweep_what_a_lost_redis_has_forgotten_once(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_two_orphan_sweeps_at_once_remove_what_was_cut_and_nothing_else(
     tmp_path: Path, fault_report: FaultReport
