@@ -13,7 +13,7 @@ from tests.faults.registry import FaultyRegistry, faulty_registry
 from tests.faults.report import FaultReport
 from tests.faults.workload import wheel
 
-_PACKAGES = 200
+_PACKAGES = 120
 _NAMES = 10
 _DELETERS = _LISTERS = _DOWNLOADERS = 4
 _UPLOADERS = 8

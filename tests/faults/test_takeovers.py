@@ -56,7 +56,7 @@ async def test_an_upload_whose_worker_is_killed_is_installable_within_thirty_sec
 async def test_a_supervisor_that_is_killed_under_load_is_replaced_on_the_same_directory(
     tmp_path: Path, fault_report: FaultReport, chance: Random
 ) -> None:
-    kills = 3
+    kills = 2
     recoveries: list[float] = []
     async with faulty_registry(tmp_path / "var", {"UPLOAD_WAIT_SECONDS": "2"}) as registry:
         async with _load(registry):

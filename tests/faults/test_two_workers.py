@@ -28,17 +28,15 @@ async def test_two_workers_on_the_same_jobs_give_one_verdict_for_each_file(
 ) -> None:
     async with faulty_registry(tmp_path / "var", _SETTINGS) as registry, _a_second_worker(registry):
         owner = registry.owner
-        waiting, leased = wheel("waiting", "1.0"), wheel("leased", "1.0")
-        seconds = 0.0
-        # Before its lease is taken, and after: each time the other worker's sweep must find the file.
-        for point, upload in (("process:before", waiting), ("examine:before", leased)):
-            registry.switches.stop(point)
-            await owner.publish(upload)
-            stopped = await asyncio.to_thread(registry.switches.wait, point, timeout_seconds=60)
-            stopped_at = time.monotonic()
-            await owner.wait_until_installable(upload)
-            seconds = max(seconds, time.monotonic() - stopped_at)
-            registry.switches.go_on(stopped)  # It finds that the file is no longer its own.
+        waiting = wheel("waiting", "1.0")
+        # Before its lease is taken, so that the other's sweep must find the file. test_takeovers.py stops one later.
+        registry.switches.stop("process:before")
+        await owner.publish(waiting)
+        stopped = await asyncio.to_thread(registry.switches.wait, "process:before", timeout_seconds=60)
+        stopped_at = time.monotonic()
+        await owner.wait_until_installable(waiting)
+        seconds = time.monotonic() - stopped_at
+        registry.switches.go_on(stopped)  # It finds that the file is no longer its own.
 
         many = [wheel("many", f"1.{number}") for number in range(_FILES)]
         async with asyncio.TaskGroup() as group:
@@ -53,7 +51,7 @@ async def test_two_workers_on_the_same_jobs_give_one_verdict_for_each_file(
         findings.doubled += await asyncio.to_thread(_judged_twice, registry)
         fault_report.conclude(
             "two workers, two sweeps at once",
-            runs=2,
+            runs=1,
             ledger=registry.ledger,
             findings=findings,
             longest_recovery_seconds=seconds,
