@@ -50,7 +50,9 @@ class Samples:
             OSError: it is gone.
         """
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-        resident_kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+        resident_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), None)
+        if resident_kib is None:
+            raise ProcessLookupError(pid)  # It is dead, and nobody has asked yet what of.
         descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         sample = Sample(time.monotonic(), pid, resident_kib * 1024, descriptors)
         (self.judged if counts else self.others)[title].append(sample)

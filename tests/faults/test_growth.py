@@ -1,5 +1,9 @@
 """A soak judges growth by these: what leaks is told, what only warms up is not."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.faults.growth import Sample, Samples
@@ -37,3 +41,11 @@ def test_what_goes_on_growing_is_told(memory: list[int], descriptors: list[int],
 
 def test_a_process_that_was_hardly_seen_is_not_judged_well() -> None:
     assert _samples([100] * 3, [20] * 3).growth() == ["larder api did not live long enough to be judged: 3 samples"]
+
+
+def test_a_process_that_has_died_and_is_still_listed_is_gone() -> None:
+    with subprocess.Popen((sys.executable, "-c", "")) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        with pytest.raises(ProcessLookupError):
+            Samples().take("larder api", process.pid, counts=True)
