@@ -20,6 +20,8 @@ from tests.faults.ledger import Ledger
 from tests.faults.registry import API
 from tests.faults.workload import Owner, wheel
 
+pytestmark = pytest.mark.timeout(180)
+
 _KEPT = wheel("planted", "1.0")
 _OTHER = wheel("other", "1.0")
 _TABLES = ("package_file_metadata", "package_files", "packages", "package_names", "change_counters")

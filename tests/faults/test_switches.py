@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.registry import faulty_registry
 from tests.faults.report import FaultReport
 from tests.faults.workload import wheel
 
 
+@pytest.mark.timeout(180)
 async def test_a_point_that_is_switched_on_kills_once_and_nothing_is_lost(
     tmp_path: Path, fault_report: FaultReport
 ) -> None:
