@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from shared.errors import SettingsInvalid
 from shared.fips import is_openssl_in_fips_mode
+from shared.limits import Limits
 from shared.models import UploadChecks
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -53,6 +54,7 @@ class Settings:
         trusted_proxies: peers whose X-Forwarded-* headers are believed.
         auth_failures_per_minute: failed authentications that one client address may make.
         is_fips: MD5 is neither taken nor computed nor shown, and every upload brings its SHA-256.
+        limits: how much clients, uploads and archives may ask for.
     """
 
     host: str
@@ -74,6 +76,7 @@ class Settings:
     allow_guests_to_pull: bool
     is_fips: bool
     log_format: LogFormat
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def root_token_file(self) -> Path:
@@ -92,6 +95,14 @@ class _Variable:
     field: str
     read: Callable[[str], Any]
     default: Callable[[Path], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _LimitVariable:
+    """One LARDER_* variable that moves a limit: the field of `Limits` it fills, and how its text is read."""
+
+    field: str
+    read: Callable[[str], Any]
 
 
 def _text(text: str) -> str:
@@ -131,6 +142,16 @@ def _size(text: str) -> int:
     if len(number) > 18 or not number.isascii() or not number.isdigit() or not 0 < int(number) * factor <= 1024**5:
         raise ValueError("takes a number of bytes greater than 0, or one with KiB, MiB, GiB or TiB behind it")
     return int(number) * factor
+
+
+def _size_from(lowest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        size = _size(text)
+        if size < lowest:
+            raise ValueError(f"takes a number of bytes from {lowest}")
+        return size
+
+    return read
 
 
 def _switch(text: str) -> bool:
@@ -217,7 +238,26 @@ _VARIABLES: Mapping[str, _Variable] = {
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
 }
 
-VARIABLE_NAMES = frozenset(PREFIX + name for name in _VARIABLES)
+_LIMITS: Mapping[str, _LimitVariable] = {
+    "STALL_SECONDS": _LimitVariable("stall_seconds", _seconds(0.1, 3600)),
+    "IDLE_SECONDS": _LimitVariable("idle_seconds", _seconds(0.1, 3600)),
+    "GRACE_SECONDS": _LimitVariable("grace_seconds", _seconds(0, 3600)),
+    "MAX_CONNECTIONS": _LimitVariable("max_connections", _integer(1, 1_000_000)),
+    "MAX_CONNECTIONS_PER_ADDRESS": _LimitVariable("max_connections_per_address", _integer(1, 1_000_000)),
+    "MAX_UPLOADS_PER_PRINCIPAL": _LimitVariable("max_uploads_per_principal", _integer(1, 1_000_000)),
+    "PROJECT_QUOTA": _LimitVariable("project_quota_bytes", _size),
+    "MAX_FORM_SIZE": _LimitVariable("max_form_bytes", _size_from(64 * 1024)),
+    "MAX_FORM_PARTS": _LimitVariable("max_form_parts", _integer(10, 1_000_000)),
+    "MAX_HEADER_SIZE": _LimitVariable("max_header_bytes", _integer(1024, 1024**2)),
+    "MAX_ARCHIVE_ENTRIES": _LimitVariable("max_archive_entries", _integer(1, 100_000_000)),
+    "MAX_ARCHIVE_SIZE": _LimitVariable("max_archive_bytes", _size),
+    "MAX_ARCHIVE_RATIO": _LimitVariable("max_archive_ratio", _integer(1, 1_000_000)),
+    "INSPECTION_MEMORY": _LimitVariable("inspection_memory_bytes", _size_from(128 * 1024**2)),
+    "INSPECTION_SECONDS": _LimitVariable("inspection_seconds", _integer(1, 3600)),
+    "INSPECTIONS_AT_ONCE": _LimitVariable("inspections_at_once", _integer(1, 256)),
+}
+
+VARIABLE_NAMES = frozenset(PREFIX + name for name in (*_VARIABLES, *_LIMITS))
 """All variables that are understood, with their prefix."""
 
 
@@ -231,9 +271,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in VARIABLE_NAMES)
     if unknown:
         raise SettingsInvalid(f"{unknown[0]} is no setting of Larder; README's table lists them all")
+    values = _read(environment, _VARIABLES)
+    data_dir = values.get("data_dir", Path("var").absolute())
+    for variable in _VARIABLES.values():
+        if variable.field not in values:
+            values[variable.field] = variable.default(data_dir)
+    return Settings(**values, limits=Limits(**_read(environment, _LIMITS)))
+
+
+def _read(environment: Mapping[str, str], variables: Mapping[str, _Variable | _LimitVariable]) -> dict[str, Any]:
+    """Return field -> value of those variables that are set."""
     values = {}
-    data_dir = Path("var").absolute()
-    for name, variable in _VARIABLES.items():
+    for name, variable in variables.items():
         text = environment.get(PREFIX + name)
         if text is None:
             continue
@@ -241,8 +290,4 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values[variable.field] = variable.read(text)
         except ValueError as error:
             raise SettingsInvalid(f"{PREFIX}{name} {error}") from None
-    data_dir = values.get("data_dir", data_dir)
-    for variable in _VARIABLES.values():
-        if variable.field not in values:
-            values[variable.field] = variable.default(data_dir)
-    return Settings(**values)
+    return values

@@ -15,7 +15,6 @@ from services.api.middleware.errors import answer_errors
 from services.api.middleware.request_log import finish_head, log_request
 from services.api.openapi import describe_api
 from services.api.presenters.pages import load_pages
-from services.api.protocol import HANDLER_ARGS
 from services.api.routes import ENDPOINTS, add_routes
 from services.api.use_cases import make_use_cases
 from shared.backends import open_backends
@@ -24,7 +23,7 @@ from shared.settings import Settings
 
 def create_app(settings: Settings) -> web.Application:
     """Return the application; it opens its backends when it starts and closes them when it ends."""
-    app = web.Application(middlewares=[log_request, answer_errors, run_guard], handler_args=HANDLER_ARGS)
+    app = web.Application(middlewares=[log_request, answer_errors, run_guard])
     app[SETTINGS] = settings
     add_routes(app)
     app.on_response_prepare.append(finish_head)

@@ -7,12 +7,12 @@ from contextlib import suppress
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
-from services.api.keys import ADMIT
+from services.api.keys import ADMIT, SETTINGS
 from services.api.problems import BodyTooLarge, ExpectationFailed
 from shared.errors import InvalidForm, UploadStalled
 
-IDLE_SECONDS = 30.0
-"""How long a client may send nothing while its body is awaited."""
+LEAST_BYTES_PER_SECOND = 1024
+"""What counts as progress, in either direction: so much on average over the stall limit. A byte a minute is none."""
 LINGERING_SECONDS = 60.0
 """How long a body that nobody wants is still read, so that a client which sends it whole before it looks for an answer
 gets to see the refusal and not a broken connection."""
@@ -20,6 +20,8 @@ LINGERING_IDLE_SECONDS = 5.0
 """How long such a client may send nothing: it may have seen the answer, and be waiting for the connection to end."""
 MAX_PARAMETERS_BYTES = 1024 * 1024
 """How large a body that is no upload may be."""
+MAX_PARAMETERS_SECONDS = 60.0
+"""How long such a body may take to arrive."""
 
 _BROKEN_OFF = (web.RequestPayloadError, OSError, RuntimeError)
 """aiohttp tells a lost connection by any of these, depending on who notices first."""
@@ -55,18 +57,20 @@ async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncItera
         max_seconds: how long it may take in all, the time that the consumer takes included.
 
     Raises:
-        UploadStalled: nothing came for 30 seconds, or it took too long.
+        UploadStalled: too little came within the stall limit, or it took too long.
         InvalidForm: the body is broken off, or its transfer coding is malformed.
     """
     await _invite(request)
     clock = asyncio.get_running_loop().time
     deadline = clock() + max_seconds
+    stall_seconds = request.app[SETTINGS].limits.stall_seconds
+    awaited_bytes, patience_seconds = stall_seconds * LEAST_BYTES_PER_SECOND, stall_seconds
     while True:
-        remaining = deadline - clock()
-        if remaining <= 0:
+        asked_at = clock()
+        if asked_at >= deadline:
             raise UploadStalled  # However much of it is here already.
         try:
-            async with asyncio.timeout(min(IDLE_SECONDS, remaining)):
+            async with asyncio.timeout(min(patience_seconds, deadline - asked_at)):
                 chunk = await request.content.readany()
         except TimeoutError:
             raise UploadStalled from None
@@ -74,6 +78,11 @@ async def read_chunks(request: web.Request, *, max_seconds: float) -> AsyncItera
             raise InvalidForm("the body is broken off or malformed") from error
         if not chunk:
             return
+        # Only what the client takes counts against it, not what becomes of the chunk here.
+        patience_seconds -= clock() - asked_at
+        awaited_bytes -= len(chunk)
+        if awaited_bytes <= 0:
+            awaited_bytes, patience_seconds = stall_seconds * LEAST_BYTES_PER_SECOND, stall_seconds
         yield chunk
 
 
@@ -86,7 +95,7 @@ async def read_small(request: web.Request) -> bytes:
     if (request.content_length or 0) > MAX_PARAMETERS_BYTES:
         raise BodyTooLarge
     body = bytearray()
-    async for chunk in read_chunks(request, max_seconds=2 * IDLE_SECONDS):
+    async for chunk in read_chunks(request, max_seconds=MAX_PARAMETERS_SECONDS):
         body += chunk
         if len(body) > MAX_PARAMETERS_BYTES:
             raise BodyTooLarge

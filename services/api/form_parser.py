@@ -15,8 +15,6 @@ from enum import Enum, auto
 from services.api.content_disposition import parse_form_data
 from shared.errors import InvalidForm
 
-MAX_PARTS = 5_000
-"""How many parts a form may have: uploaders send one for each classifier and requirement."""
 MAX_HEAD_BYTES = 16 * 1024
 """How long the header lines of one part may be together."""
 MAX_OUTSIDE_BYTES = 1024
@@ -67,9 +65,11 @@ class FormParser:
 
     Args:
         boundary: as the Content-Type names it, 1 to 70 characters.
+        max_parts: how many parts the form may have.
     """
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, *, max_parts: int) -> None:
+        self._max_parts = max_parts
         self._delimiter = b"\r\n--" + boundary
         # The first delimiter needs no line break before it; with this one, all delimiters look alike.
         self._held = b"\r\n"
@@ -140,8 +140,8 @@ class FormParser:
             return start
         if end < 0 or held[start:end].strip(b" \t"):
             raise InvalidForm("a line begins with the boundary and does not end there")
-        if self._parts == MAX_PARTS:
-            raise InvalidForm(f"the form has more than {MAX_PARTS} parts")
+        if self._parts == self._max_parts:
+            raise InvalidForm(f"the form has more than {self._max_parts} parts")
         self._parts += 1
         self._place = _Place.HEAD
         return end + 2

@@ -11,6 +11,9 @@ SETTLING_SECONDS = 10.0
 """How long a start waits for Redis and a worker; an upload without them still is safe, only slower."""
 
 
+_SETTLED_SECONDS = 0.1
+
+
 def _clock() -> float:
     return asyncio.get_running_loop().time()
 
@@ -23,12 +26,14 @@ class Lifecycle:
     has_settled: bool = False
     is_draining: bool = False
     requests_under_way: int = 0
+    requests_begun: int = 0
     _is_idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request while it is under way."""
+        """Count a request, or the sending of its answer, while it is under way."""
         self.requests_under_way += 1
+        self.requests_begun += 1
         self._is_idle.clear()
         try:
             yield
@@ -42,9 +47,18 @@ class Lifecycle:
         self.is_draining = True
 
     async def idle(self) -> None:
-        """Wait until no request is under way."""
-        if self.requests_under_way:
-            await self._is_idle.wait()
+        """Wait until no request is under way, and for a moment none was.
+
+        Clients that keep their connections are about to send another one, which shall be answered, too; with that they
+        hear that the connection ends.
+        """
+        while True:
+            if self.requests_under_way:
+                await self._is_idle.wait()
+            begun = self.requests_begun
+            await asyncio.sleep(_SETTLED_SECONDS)
+            if not self.requests_under_way and begun == self.requests_begun:
+                return
 
     def obstacle(self, report: ReadinessReport) -> str | None:
         """Return why no requests should be sent here, or None.

@@ -12,8 +12,6 @@ from shared.errors import FileTooLarge, InvalidForm, InvalidParameters
 from shared.ports.blob_store import BlobWriter
 
 FILE_FIELD = "content"
-MAX_OTHER_BYTES = 8 * 1024 * 1024
-"""How much of the body may be anything but the file: a long description, mostly."""
 
 OpenFile = Callable[[], Awaitable[BlobWriter]]
 
@@ -24,10 +22,14 @@ class FormLimits:
 
     Args:
         file_bytes: the largest file; one of just this size is taken.
+        other_bytes: how much of the body may be anything but the file: a long description, mostly.
+        parts: how many parts the form may have.
         seconds: how long the whole body may take to arrive.
     """
 
     file_bytes: int
+    other_bytes: int
+    parts: int
     seconds: float
 
 
@@ -69,7 +71,7 @@ async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLi
         FileTooLarge: the file is over the limit, told as soon as that is certain.
         UploadStalled: the client was too slow.
     """
-    parser = FormParser(_boundary(request))
+    parser = FormParser(_boundary(request), max_parts=limits.parts)
     _check_declared_length(request, limits)
     form = _FormInProgress(open_file=open_file, max_file_bytes=limits.file_bytes)
     received_bytes = 0
@@ -77,8 +79,8 @@ async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLi
         received_bytes += len(chunk)
         for event in parser.feed(chunk):
             await form.take(event)
-        if received_bytes - form.file_bytes > MAX_OTHER_BYTES:
-            raise InvalidForm(f"the form holds more than {MAX_OTHER_BYTES} bytes besides the file")
+        if received_bytes - form.file_bytes > limits.other_bytes:
+            raise InvalidForm(f"the form holds more than {limits.other_bytes} bytes besides the file")
     parser.finish()
     return ReceivedForm(file=form.file, fields=form.fields)
 
@@ -101,7 +103,7 @@ def _boundary(request: web.Request) -> bytes:
 
 def _check_declared_length(request: web.Request, limits: FormLimits) -> None:
     """Refuse at once what cannot come out small enough, however much of it is not the file."""
-    if (request.content_length or 0) > limits.file_bytes + MAX_OTHER_BYTES:
+    if (request.content_length or 0) > limits.file_bytes + limits.other_bytes:
         raise FileTooLarge(limits.file_bytes)
 
 

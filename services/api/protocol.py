@@ -1,34 +1,140 @@
-"""The connection: how long it may idle, and what is answered to bytes that are no request."""
+"""The connection: how long it may wait or stall, and what is answered to bytes that are no request."""
 
 import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import HttpRequestParser
 
+from services.api.connections import MOST_REFUSALS, Connections
 from services.api.middleware.request_log import COMMON_HEADERS, REQUEST_ID_HEADER, new_request_id
 from services.api.presenters.json_response import json_response
+from services.api.refusal import Refusal, bare_answer
+from services.api.sending import SendingWatch
+from shared.limits import Limits
 
 log = structlog.get_logger()
 
-HANDLER_ARGS: Mapping[str, Any] = MappingProxyType(
-    {
+MAX_HEADERS = 128
+"""How many header lines a request may have, those after a chunked body among them."""
+LINGERING_SECONDS = 5.0
+"""How long a body that a route does not read is still received after a good answer; refusals see to this themselves."""
+
+
+def handler_args(limits: Limits) -> dict[str, Any]:
+    """Return what aiohttp must know of each connection."""
+    return {
         "access_log": None,  # the request log says it once, with ids
         "auto_decompress": False,  # a small compressed body would grow without bounds
-        "keepalive_timeout": 75.0,
-        "lingering_time": 5.0,  # refusals see to this themselves
+        "keepalive_timeout": limits.idle_seconds,
+        "lingering_time": LINGERING_SECONDS,
+        "max_line_size": limits.max_header_bytes,
+        "max_field_size": limits.max_header_bytes,
+        "max_headers": MAX_HEADERS,
     }
-)
+
+
+_TOO_MANY_HEADERS = "Too many headers received"
+"""How aiohttp words it; it has no class for it."""
 
 
 class Connection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_connections", "_head_timer", "_sending", "_waits_since")
+
+    def __init__(self, server: web.Server, connections: Connections) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, **handler_args(connections.limits))
+        self._connections = connections
+        self._waits_since = loop.time()
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._sending: SendingWatch | None = None
+
+    @property
+    def idle_since(self) -> float | None:
+        """Return since when no request is under way; None while one is."""
+        # aiohttp tells nobody that it waits for a whole head; this is what it waits on.
+        return self._waits_since if self._waiter is not None and not self._waiter.done() else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or hand it to somebody who only says that there are too many."""
+        assert isinstance(transport, asyncio.Transport)
+        peer = transport.get_extra_info("peername")
+        if self._connections.admit(self, peer[0] if isinstance(peer, tuple) else None):
+            super().connection_made(transport)
+            return
+        self._manager = None  # It never learns of this connection.
+        if self._connections.refusals >= MOST_REFUSALS:
+            transport.abort()
+            return
+        log.warning("connection.refused", client=peer[0] if isinstance(peer, tuple) else None)
+        transport.set_protocol(Refusal(transport, on_end=self._connections.note_refusal()))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of all that belongs to the connection."""
+        self._connections.forget(self)
+        self._stop_head_timer()
+        self._stop_sending_watch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; from the first ones of a head on, the rest of it must come within the stall limit."""
+        super().data_received(data)
+        if self.idle_since is None:
+            self._stop_head_timer()
+        elif self._head_timer is None and data.strip(b"\r\n"):
+            self._head_timer = self._loop.call_later(self._connections.limits.stall_seconds, self._give_up_head)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was sent, but not for ever."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._sending = SendingWatch(
+                self.transport, stall_seconds=self._connections.limits.stall_seconds, on_stall=self._give_up_sending
+            )
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._stop_sending_watch()
+        super().resume_writing()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send what is left of the answer; that belongs to the request as its handler does."""
+        with self._connections.lifecycle.request():
+            try:
+                return await super().finish_response(request, resp, start_time)
+            finally:
+                self._waits_since = self._loop.time()
+
+    def _give_up_head(self) -> None:
+        self._head_timer = None
+        if self.idle_since is None or self.transport is None:
+            return
+        log.info("request.head_stalled")
+        self.transport.write(bare_answer(HTTPStatus.REQUEST_TIMEOUT, {"error": "408 Request Timeout"}, {}))
+        self.force_close()
+
+    def _give_up_sending(self) -> None:
+        self._sending = None
+        if self.transport is not None:
+            log.info("answer.stalled")
+            self.transport.abort()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_sending_watch(self) -> None:
+        if self._sending is not None:
+            self._sending.stop()
+            self._sending = None
 
     def handle_error(
         self,
@@ -44,6 +150,8 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun and cannot be replaced")
         request_id = new_request_id()
+        if isinstance(exc, BadHttpMessage) and status == HTTPStatus.BAD_REQUEST:
+            status = _status_of(exc)
         if status < 500:
             log.info("request.malformed", request_id=request_id, status=status, fault=type(exc).__name__)
         else:
@@ -57,9 +165,11 @@ class Connection(web.RequestHandler):
         return response
 
 
-def make_connection(server: web.Server) -> Connection:
-    """Return the protocol of a new connection to this server."""
-    return Connection(server, loop=asyncio.get_running_loop(), **HANDLER_ARGS)
+def _status_of(fault: BadHttpMessage) -> int:
+    """Return what a head is answered with that aiohttp's parser does not take."""
+    if isinstance(fault, LineTooLong) or fault.message == _TOO_MANY_HEADERS:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return HTTPStatus.BAD_REQUEST
 
 
 def require_c_parser() -> None:

@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from socket import socket as Socket  # noqa: N812 - elsewhere the name is a parameter's
 
 import structlog
 from aiohttp import web
 
+from services.api.connections import Connections, provide_descriptors
 from services.api.keys import LIFECYCLE, SETTINGS
-from services.api.lifecycle import Lifecycle
-from services.api.protocol import make_connection
+from services.api.protocol import Connection
 
 log = structlog.get_logger()
 
-SHUTDOWN_SECONDS = 30.0
-"""How long requests that are under way may take to finish."""
-_LAST_BYTES_SECONDS = 1.0
+_CUT_OFF_SECONDS = 1.0
+"""How long a request that was cut off may take to notice."""
 _BACKLOG = 1024
 
 
@@ -28,35 +26,56 @@ async def listening(app: web.Application, socket: Socket | None) -> AsyncIterato
     Args:
         socket: a bound one, which other processes may share; None binds what the settings name.
     """
-    runner = web.AppRunner(app, shutdown_timeout=_LAST_BYTES_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=_CUT_OFF_SECONDS)
     try:
         await runner.setup()
-        server = await _listen(runner, app, socket)
+        connections = _connections(app)
+        server = await _listen(runner, app, socket, connections)
         try:
             yield server
         finally:
-            app[LIFECYCLE].drain()
-            server.close()
-            log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
-            await _finish_requests(app[LIFECYCLE])
+            async with _grace(app):
+                app[LIFECYCLE].drain()
+                server.close()
+                log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
+                # aiohttp itself would stop to read their bodies at once.
+                await app[LIFECYCLE].idle()
+                await connections.end()
     finally:
         await runner.cleanup()
 
 
-async def _finish_requests(lifecycle: Lifecycle) -> None:
-    """Wait for the requests that are under way; aiohttp itself would stop to read their bodies at once."""
+@asynccontextmanager
+async def _grace(app: web.Application) -> AsyncIterator[None]:
+    """Give the block as long as the settings say, and note what was not finished by then."""
     try:
-        async with asyncio.timeout(SHUTDOWN_SECONDS):
-            await lifecycle.idle()
+        async with asyncio.timeout(app[SETTINGS].limits.grace_seconds):
+            yield
     except TimeoutError:
-        log.warning("api.requests_cut_off", count=lifecycle.requests_under_way)
+        log.warning("api.requests_cut_off", count=app[LIFECYCLE].requests_under_way)
 
 
-async def _listen(runner: web.AppRunner, app: web.Application, socket: Socket | None) -> asyncio.Server:
-    if runner.server is None:
+def _connections(app: web.Application) -> Connections:
+    settings = app[SETTINGS]
+    return Connections(
+        limits=settings.limits,
+        lifecycle=app[LIFECYCLE],
+        trusted_proxies=settings.trusted_proxies,
+        most=provide_descriptors(settings.limits.max_connections),
+    )
+
+
+async def _listen(
+    runner: web.AppRunner, app: web.Application, socket: Socket | None, connections: Connections
+) -> asyncio.Server:
+    web_server = runner.server
+    if web_server is None:
         raise RuntimeError("the runner is not set up")
+
+    def connect() -> Connection:
+        return Connection(web_server, connections)
+
     # Not one of aiohttp's sites: they would make connections of their own kind.
-    connect = partial(make_connection, runner.server)
     loop = asyncio.get_running_loop()
     if socket is not None:
         return await loop.create_server(connect, sock=socket, backlog=_BACKLOG)

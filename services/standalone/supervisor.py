@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -30,7 +31,8 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
-_DRAIN_SECONDS = 35.0  # the API processes give their requests 30 seconds, the worker its jobs 25
+_WORKER_SECONDS = 35.0  # it gives its jobs 25 seconds
+_AFTER_GRACE_SECONDS = 5.0
 _READY_SECONDS = 60.0
 _SAME_REQUEST_SECONDS = 1.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -91,9 +93,14 @@ class _Supervisor:
             await stack.enter_async_context(running(server))
             await redis.wait_until_up(server)
         first_start = await prepare_database(self._settings)
-        await stack.enter_async_context(running(self._child(self._larder("worker"))))
-        apis = [self._child(self._larder("api", listening=True)) for _ in range(self._settings.api_processes)]
-        await stack.enter_async_context(running(*apis))
+        worker = self._larder("worker", patience_seconds=_WORKER_SECONDS)
+        await stack.enter_async_context(running(self._child(worker)))
+        patience_seconds = self._settings.limits.grace_seconds + _AFTER_GRACE_SECONDS
+        api = self._larder("api", "--fd", str(self._listener.fileno()), patience_seconds=patience_seconds)
+        api = replace(api, pass_fds=(*api.pass_fds, self._listener.fileno()))
+        await stack.enter_async_context(running(*(self._child(api) for _ in range(self._settings.api_processes))))
+        # First of all when it stops: else a client could still connect, and wait for somebody who never comes.
+        stack.callback(self._listener.close)
         await self._say_when_ready(first_start)
 
     async def _say_when_ready(self, first_start: FirstStart) -> None:
@@ -107,15 +114,13 @@ class _Supervisor:
         self._children.append(child)
         return child
 
-    def _larder(self, command: str, *, listening: bool = False) -> Program:
-        inherited = (self._lock_fd, self._listener.fileno()) if listening else (self._lock_fd,)
+    def _larder(self, command: str, *arguments: str, patience_seconds: float) -> Program:
         return Program(
             name=f"larder {command}",
-            arguments=(sys.executable, "-m", "services.cli", command)
-            + (("--fd", str(self._listener.fileno())) if listening else ()),
+            arguments=(sys.executable, "-m", "services.cli", command, *arguments),
             environment=self._environment,
-            pass_fds=inherited,
-            patience_seconds=_DRAIN_SECONDS,
+            pass_fds=(self._lock_fd,),
+            patience_seconds=patience_seconds,
         )
 
     def _catch_signals(self) -> None:

@@ -9,7 +9,7 @@ import structlog
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
-from services.worker.inspection import DistributionInspector
+from services.worker.inspection import DistributionInspector, InspectionLimits
 from services.worker.sweeping import keep_beating, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker
 from shared.backends import open_backends
@@ -27,7 +27,8 @@ async def serve(settings: Settings) -> None:
         QueueUnavailable: Redis went away. A new process connects anew, so whoever runs this one restarts it.
     """
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
-    async with open_backends(settings) as backends, DistributionInspector() as inspector:
+    inspections = InspectionLimits.of(settings.limits)
+    async with open_backends(settings) as backends, DistributionInspector(inspections) as inspector:
         worker = create_worker(settings, backends, inspector, handles_signals=True)
         sweep = Sweep(store=backends.store, queue=backends.queue)
         orphans = SweepOrphans(

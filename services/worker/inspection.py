@@ -8,13 +8,15 @@ import asyncio
 import base64
 import json
 import signal
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from services.worker.inspection_processes import Ended, InspectionFailed, InspectionProcesses, shown
+from shared.distributions.archives import ArchiveLimits
 from shared.errors import DistributionRejected
+from shared.limits import Limits
 from shared.models import CoreMetadata
 
 _MIB = 1024 * 1024
@@ -30,6 +32,7 @@ class InspectionLimits:
         cpu_seconds: of the smallest archive. Every GiB adds `cpu_seconds_per_gib`.
         wall_factor: seconds on the clock for each second of CPU. An idle machine never needs them, so an inspection
             that takes longer says nothing about its archive.
+        archive: what the archive itself may hold.
     """
 
     memory_bytes: int = 512 * _MIB
@@ -37,6 +40,21 @@ class InspectionLimits:
     cpu_seconds_per_gib: int = 60
     wall_factor: float = 3.0
     at_once: int = 4
+    archive: ArchiveLimits = field(default_factory=ArchiveLimits)
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """Return what the operator allows an inspection."""
+        return cls(
+            memory_bytes=limits.inspection_memory_bytes,
+            cpu_seconds=limits.inspection_seconds,
+            at_once=limits.inspections_at_once,
+            archive=ArchiveLimits(
+                max_entries=limits.max_archive_entries,
+                max_expanded_bytes=limits.max_archive_bytes,
+                max_ratio=limits.max_archive_ratio,
+            ),
+        )
 
 
 class DistributionInspector:
@@ -71,6 +89,7 @@ class DistributionInspector:
                 "file_name": file_name,
                 "memory_bytes": self._limits.memory_bytes,
                 "cpu_seconds": cpu_seconds,
+                "archive": asdict(self._limits.archive),
             }
             wall_seconds = cpu_seconds * self._limits.wall_factor
             try:

@@ -2,7 +2,7 @@
 
 It gets a request and answers with JSON:
 
-    {"path": ..., "file_name": ..., "memory_bytes": ..., "cpu_seconds": ...}
+    {"path": ..., "file_name": ..., "memory_bytes": ..., "cpu_seconds": ..., "archive": <the fields of ArchiveLimits>}
     {"metadata": <base64>, "name": ..., "version": ..., "requires_python": ... or null,
      "flaw": ... or null}  or  {"rejected": <reason>}
 """
@@ -36,15 +36,20 @@ def inspect(request: dict[str, Any]) -> None:
     limit(resource.RLIMIT_AS, request["memory_bytes"])
     # Reading the file counts as well, but waiting for it does not: that limit is the worker's.
     resource.setrlimit(resource.RLIMIT_CPU, (request["cpu_seconds"], request["cpu_seconds"] + 1))
-    answer = _answer(Path(request["path"]), file_name=request["file_name"], memory_bytes=request["memory_bytes"])
+    answer = _answer(
+        Path(request["path"]),
+        file_name=request["file_name"],
+        limits=ArchiveLimits(**request["archive"]),
+        memory_bytes=request["memory_bytes"],
+    )
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
 
 
-def _answer(path: Path, *, file_name: str, memory_bytes: int) -> dict[str, Any]:
+def _answer(path: Path, *, file_name: str, limits: ArchiveLimits, memory_bytes: int) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            metadata = read_distribution(file, file_name=file_name, limits=ArchiveLimits())
+            metadata = read_distribution(file, file_name=file_name, limits=limits)
     except (DistributionRejected, ValidationFailed) as refusal:
         return {"rejected": refusal.reason}
     except MemoryError:

@@ -21,7 +21,7 @@ from services.api.app import create_app
 from services.api.keys import LIFECYCLE
 from services.api.lifecycle import Lifecycle
 from services.api.server import listening
-from services.worker.inspection import DistributionInspector
+from services.worker.inspection import DistributionInspector, InspectionLimits
 from services.worker.worker import create_worker
 from shared.backends import Backends, open_backends
 from shared.models import AccessLevel, Project, ProjectId, RegistryAccess, User, Visibility
@@ -234,7 +234,11 @@ async def running_registry(settings: Settings) -> AsyncIterator[Registry]:
 @asynccontextmanager
 async def running_worker(settings: Settings) -> AsyncIterator[None]:
     """Run the worker in this process until the block ends."""
-    async with open_backends(settings) as backends, DistributionInspector() as inspector, asyncio.TaskGroup() as group:
+    async with (
+        open_backends(settings) as backends,
+        DistributionInspector(InspectionLimits.of(settings.limits)) as inspector,
+        asyncio.TaskGroup() as group,
+    ):
         worker = create_worker(settings, backends, inspector, handles_signals=False)
         has_started = asyncio.Event()
 

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from services.api import body
-from services.api.multipart import MAX_OTHER_BYTES
+from shared.limits import Limits
 from tests.api.raw_http import BOUNDARY, END, FORM_TYPE, connected, exchange, head, part, post_form, upload_target
 from tests.api.registry import NOTHING, Registry
 from tests.distributions import build_wheel
 from tests.waiting import eventually
 
 WHEEL = build_wheel("pkg", "1.0")
+MAX_OTHER_BYTES = Limits().max_form_bytes
 NAME, VERSION = part("name", b"pkg"), part("version", b"1.0")
 CONTENT = part("content", WHEEL, file_name="pkg-1.0-py3-none-any.whl")
 TOO_LARGE = (413, b'{"message":"400 Bad request - File is too large"}')
@@ -109,15 +109,27 @@ async def test_an_upload_cut_off_midway_leaves_no_trace(bare_registry: Registry)
     assert bare_registry.traces() == NOTHING
 
 
-async def test_a_client_that_stops_sending_is_told_so_and_leaves_no_trace(
-    bare_registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(body, "IDLE_SECONDS", 0.2)
-    async with connected(bare_registry) as connection:
-        await connection.send(_begin_upload(bare_registry, 9_999) + NAME + CONTENT[:-9])
-        assert await connection.answer() == (408, b'{"message":"408 Request Timeout"}')
-        assert b"\r\nConnection: close\r\n" in connection.heads[0]
-    assert bare_registry.traces() == NOTHING
+class TestWithLittlePatience:
+    @pytest.fixture
+    def environment(self) -> dict[str, str]:
+        return {"LARDER_STALL_SECONDS": "0.5"}
+
+    async def test_a_client_that_stops_sending_is_told_so_and_leaves_no_trace(self, bare_registry: Registry) -> None:
+        async with connected(bare_registry) as connection:
+            await connection.send(_begin_upload(bare_registry, 9_999) + NAME + CONTENT[:-9])
+            assert await connection.answer() == (408, b'{"message":"408 Request Timeout"}')
+            assert b"\r\nConnection: close\r\n" in connection.heads[0]
+        assert bare_registry.traces() == NOTHING
+
+    async def test_a_byte_now_and_then_is_no_progress(self, bare_registry: Registry) -> None:
+        async with connected(bare_registry) as connection:
+            await connection.send(_begin_upload(bare_registry, 9_999) + NAME + CONTENT[:-9])
+            answering = asyncio.create_task(connection.answer())
+            while not answering.done():
+                await connection.send(b"x")
+                await asyncio.wait([answering], timeout=0.05)
+            assert await answering == (408, b'{"message":"408 Request Timeout"}')
+        assert bare_registry.traces() == NOTHING
 
 
 class TestWithLittleTime:

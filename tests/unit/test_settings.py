@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SettingsInvalid
+from shared.limits import Limits
 from shared.models import UploadChecks
 from shared.settings import VARIABLE_NAMES, LogFormat, Settings, read_settings
 
@@ -60,6 +62,22 @@ _GOOD: list[tuple[str, str, str, Any]] = [
     ("FIPS", "true", "is_fips", True),
     ("FIPS", "false", "is_fips", False),
     ("LOG_FORMAT", "console", "log_format", LogFormat.CONSOLE),
+    ("STALL_SECONDS", "0.5", "limits.stall_seconds", 0.5),
+    ("IDLE_SECONDS", "5", "limits.idle_seconds", 5.0),
+    ("GRACE_SECONDS", "0", "limits.grace_seconds", 0.0),
+    ("MAX_CONNECTIONS", "10000", "limits.max_connections", 10_000),
+    ("MAX_CONNECTIONS_PER_ADDRESS", "1", "limits.max_connections_per_address", 1),
+    ("MAX_UPLOADS_PER_PRINCIPAL", "2", "limits.max_uploads_per_principal", 2),
+    ("PROJECT_QUOTA", "10 GiB", "limits.project_quota_bytes", 10 * _GIB),
+    ("MAX_FORM_SIZE", "64KiB", "limits.max_form_bytes", 64 * 1024),
+    ("MAX_FORM_PARTS", "100", "limits.max_form_parts", 100),
+    ("MAX_HEADER_SIZE", "16384", "limits.max_header_bytes", 16384),
+    ("MAX_ARCHIVE_ENTRIES", "7", "limits.max_archive_entries", 7),
+    ("MAX_ARCHIVE_SIZE", "1GiB", "limits.max_archive_bytes", _GIB),
+    ("MAX_ARCHIVE_RATIO", "20", "limits.max_archive_ratio", 20),
+    ("INSPECTION_MEMORY", "1GiB", "limits.inspection_memory_bytes", _GIB),
+    ("INSPECTION_SECONDS", "30", "limits.inspection_seconds", 30),
+    ("INSPECTIONS_AT_ONCE", "1", "limits.inspections_at_once", 1),
 ]
 
 _BAD: list[tuple[str, str]] = [
@@ -128,6 +146,22 @@ _BAD: list[tuple[str, str]] = [
     ("FIPS", "140"),
     ("ALLOW_GUESTS_TO_PULL", "maybe"),
     ("LOG_FORMAT", "xml"),
+    ("STALL_SECONDS", "0"),
+    ("IDLE_SECONDS", "never"),
+    ("GRACE_SECONDS", "-1"),
+    ("MAX_CONNECTIONS", "0"),
+    ("MAX_CONNECTIONS_PER_ADDRESS", "0"),
+    ("MAX_UPLOADS_PER_PRINCIPAL", "none"),
+    ("PROJECT_QUOTA", "0"),
+    ("MAX_FORM_SIZE", "1KiB"),
+    ("MAX_FORM_PARTS", "9"),
+    ("MAX_HEADER_SIZE", "100"),
+    ("MAX_ARCHIVE_ENTRIES", "0"),
+    ("MAX_ARCHIVE_SIZE", "all"),
+    ("MAX_ARCHIVE_RATIO", "1.5"),
+    ("INSPECTION_MEMORY", "1MiB"),
+    ("INSPECTION_SECONDS", "0"),
+    ("INSPECTIONS_AT_ONCE", "0"),
 ]
 
 
@@ -135,7 +169,7 @@ _BAD: list[tuple[str, str]] = [
 def test_a_good_value_is_read(name: str, text: str, field: str, value: object) -> None:
     settings = read_settings({f"LARDER_{name}": text})
 
-    assert getattr(settings, field) == value
+    assert attrgetter(field)(settings) == value
 
 
 @pytest.mark.parametrize(("name", "text"), _BAD)
@@ -176,6 +210,7 @@ def test_without_any_variable_the_defaults_of_the_readme_hold(tmp_path: Path, mo
     assert settings.upload_checks is UploadChecks.STRICT
     assert settings.allow_guests_to_pull is True
     assert settings.log_format is LogFormat.JSON
+    assert settings.limits == Limits()
 
 
 def test_a_relative_data_directory_is_taken_from_the_current_one(

@@ -27,7 +27,12 @@ async def upload(request: web.Request) -> web.StreamResponse:
     settings, decided = request.app[SETTINGS], request[VISIT].settings
     upload_package_file = request.app[USE_CASES].upload_package_file
     largest = min(settings.max_file_size_bytes, decided.pypi_max_file_size or settings.max_file_size_bytes)
-    limits = FormLimits(file_bytes=largest, seconds=settings.upload_max_seconds)
+    limits = FormLimits(
+        file_bytes=largest,
+        other_bytes=settings.limits.max_form_bytes,
+        parts=settings.limits.max_form_parts,
+        seconds=settings.upload_max_seconds,
+    )
     async with AsyncExitStack() as stack:
         form = await read_form(
             request, lambda: stack.enter_async_context(upload_package_file.open_blob()), limits=limits

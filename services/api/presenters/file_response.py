@@ -16,13 +16,16 @@ from typing import BinaryIO
 
 from aiohttp import hdrs, web
 
+from services.api.body import LEAST_BYTES_PER_SECOND
 from services.api.conditions import Headers, http_date, is_known, precondition_fails, range_is_wanted, strong_etag
+from services.api.keys import SETTINGS
 from services.api.ranges import Part, Unsatisfiable, Whole, parse_range
+from services.api.sending import watch_sending
 from shared.errors import BlobMissing
 
 _WINDOW_BYTES = 4 * 1024 * 1024
-_WINDOW_SECONDS = 300.0
-"""A client that takes longer than this for one window has gone, or means harm."""
+_WINDOW_SECONDS = _WINDOW_BYTES / LEAST_BYTES_PER_SECOND
+"""No client that makes progress takes longer for one window."""
 
 Source = Path | bytes | Callable[[int, int], AsyncGenerator[bytes, None]]
 """Where bytes come from: a file on this machine, memory, or whatever yields them by offset and length."""
@@ -127,7 +130,7 @@ async def _send_path(request: web.Request, plan: Plan, path: Path) -> web.Stream
             if transport is None or transport.is_closing():
                 raise ConnectionResetError("the client went away")
             count = min(_WINDOW_BYTES, end - offset)
-            async with _patience():
+            async with _patience(request, transport):
                 if await loop.sendfile(transport, file, offset, count) < count:
                     raise BlobMissing(path.name)  # It was cut short meanwhile, and so is the answer.
     return response
@@ -151,8 +154,7 @@ async def _send_stream(request: web.Request, plan: Plan, chunks: AsyncGenerator[
         chunk = await anext(chunks, b"")
         response = await _begin(request, plan)
         while chunk:
-            async with _patience():
-                await response.write(chunk)
+            await response.write(chunk)
             remaining -= len(chunk)
             chunk = await anext(chunks, b"")
     if remaining:
@@ -161,9 +163,19 @@ async def _send_stream(request: web.Request, plan: Plan, chunks: AsyncGenerator[
 
 
 @asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
+async def _patience(request: web.Request, transport: asyncio.Transport) -> AsyncIterator[None]:
+    """Give the block as long as the client makes progress.
+
+    While the kernel sends a file, the connection itself does not see what becomes of it, as it does of all else.
+    """
+    now = asyncio.get_running_loop().time
     try:
-        async with asyncio.timeout(_WINDOW_SECONDS):
-            yield
+        async with asyncio.timeout(_WINDOW_SECONDS) as limit:
+            with watch_sending(
+                transport,
+                stall_seconds=request.app[SETTINGS].limits.stall_seconds,
+                on_stall=lambda: limit.reschedule(now()),
+            ):
+                yield
     except TimeoutError:
         raise ConnectionResetError("the client takes nothing any more") from None
