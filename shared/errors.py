@@ -202,6 +202,20 @@ class FileTooLarge(LarderError):
         self.limit_bytes = limit_bytes
 
 
+class QuotaExceeded(LarderError):
+    """The files of the project would hold more than they may.
+
+    Args:
+        used_bytes: what they hold now.
+        allowed_bytes: what they may hold.
+    """
+
+    def __init__(self, *, used_bytes: int, allowed_bytes: int) -> None:
+        super().__init__(f"{used_bytes} of {allowed_bytes}")
+        self.used_bytes = used_bytes
+        self.allowed_bytes = allowed_bytes
+
+
 class DistributionRejected(LarderError):
     """The archive is not a distribution that can be published.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, PAGES, SETTINGS, USE_CASES, VERSION
+from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, PAGES, SETTINGS, UPLOAD_SLOTS, USE_CASES, VERSION
 from services.api.lifecycle import Lifecycle
 from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
@@ -16,6 +16,7 @@ from services.api.middleware.request_log import finish_head, log_request
 from services.api.openapi import describe_api
 from services.api.presenters.pages import load_pages
 from services.api.routes import ENDPOINTS, add_routes
+from services.api.upload_slots import UploadSlots
 from services.api.use_cases import make_use_cases
 from shared.backends import open_backends
 from shared.settings import Settings
@@ -41,6 +42,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[DESCRIPTION] = describe
         app[PAGES] = await asyncio.to_thread(load_pages)
         app[LIFECYCLE] = Lifecycle()
+        app[UPLOAD_SLOTS] = UploadSlots(app[SETTINGS].limits.max_uploads_per_principal)
         try:
             async with use_cases.note_download.writing():
                 yield

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
 from services.api.presenters.pages import Pages
+from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.principals import Principal
@@ -19,6 +20,7 @@ SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
 FAILED_ATTEMPTS: web.AppKey[FailedAttempts] = web.AppKey("failed_attempts")
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+UPLOAD_SLOTS = web.AppKey("upload_slots", UploadSlots)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
 DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")

@@ -10,6 +10,7 @@ from services.api.form_parser import Event, FormParser, PartBegins, PartData, Pa
 from services.api.header_parameters import parse_parameters
 from shared.errors import FileTooLarge, InvalidForm, InvalidParameters
 from shared.ports.blob_store import BlobWriter
+from shared.usecases.storage_room import StorageRoom
 
 FILE_FIELD = "content"
 
@@ -25,12 +26,14 @@ class FormLimits:
         other_bytes: how much of the body may be anything but the file: a long description, mostly.
         parts: how many parts the form may have.
         seconds: how long the whole body may take to arrive.
+        room: what else the file must fit into; None: nothing.
     """
 
     file_bytes: int
     other_bytes: int
     parts: int
     seconds: float
+    room: StorageRoom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,12 @@ async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLi
     Raises:
         InvalidForm: the body is no form, is malformed or cut off, or breaks a bound.
         InvalidParameters: a text field is not UTF-8 or holds a NUL; two files were sent.
-        FileTooLarge: the file is over the limit, told as soon as that is certain.
+        FileTooLarge, QuotaExceeded: the file is over a limit, told as soon as that is certain.
         UploadStalled: the client was too slow.
     """
     parser = FormParser(_boundary(request), max_parts=limits.parts)
     _check_declared_length(request, limits)
-    form = _FormInProgress(open_file=open_file, max_file_bytes=limits.file_bytes)
+    form = _FormInProgress(open_file=open_file, limits=limits)
     received_bytes = 0
     async for chunk in read_chunks(request, max_seconds=limits.seconds):
         received_bytes += len(chunk)
@@ -103,8 +106,11 @@ def _boundary(request: web.Request) -> bytes:
 
 def _check_declared_length(request: web.Request, limits: FormLimits) -> None:
     """Refuse at once what cannot come out small enough, however much of it is not the file."""
-    if (request.content_length or 0) > limits.file_bytes + limits.other_bytes:
+    least_bytes = (request.content_length or 0) - limits.other_bytes
+    if least_bytes > limits.file_bytes:
         raise FileTooLarge(limits.file_bytes)
+    if limits.room is not None:
+        limits.room.check(least_bytes)
 
 
 @dataclass(slots=True)
@@ -112,7 +118,7 @@ class _FormInProgress:
     """What has come of a form so far, and the part that is coming."""
 
     open_file: OpenFile
-    max_file_bytes: int
+    limits: FormLimits
     file: ReceivedFile | None = None
     fields: dict[str, list[str]] = field(default_factory=dict)
     file_bytes: int = 0
@@ -144,8 +150,10 @@ class _FormInProgress:
     async def _add(self, data: bytes) -> None:
         if self._is_file and self.file is not None:
             self.file_bytes += len(data)
-            if self.file_bytes > self.max_file_bytes:
-                raise FileTooLarge(self.max_file_bytes)
+            if self.file_bytes > self.limits.file_bytes:
+                raise FileTooLarge(self.limits.file_bytes)
+            if self.limits.room is not None:
+                self.limits.room.check(self.file_bytes)
             await self.file.blob.write(data)
             return
         if self.part is not None and self.part.file_name is None:

@@ -78,6 +78,18 @@ class TooManyFailures(LarderError):
         self.seconds = seconds
 
 
+class TooManyUploads(LarderError):
+    """The caller has as many uploads under way as anybody may have.
+
+    Args:
+        most: how many that are.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(str(most))
+        self.most = most
+
+
 class GroupInvalid(LarderError):
     """A group that was to be saved breaks rules; GitLab tells this in one sentence, other records as an object.
 

@@ -42,6 +42,7 @@ from shared.usecases.protection_rules import (
     ListProtectionRules,
 )
 from shared.usecases.readiness import CheckReadiness
+from shared.usecases.storage_room import FindStorageRoom
 from shared.usecases.tenant_admission import TenantAdmission
 from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
 from shared.usecases.tenant_lists import ListGroups, ListProjects
@@ -57,6 +58,7 @@ class UseCases:
 
     admission: Admission
     upload_package_file: UploadPackageFile
+    find_storage_room: FindStorageRoom
     list_package_names: ListPackageNames
     list_package_files: ListPackageFiles
     forward_unknown_name: ForwardUnknownName
@@ -142,7 +144,9 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
             needs_sha256=settings.is_fips,
             upload_max_seconds=settings.upload_max_seconds,
             upload_wait=settings.upload_wait_for,
+            quota_bytes=settings.limits.project_quota_bytes,
         ),
+        find_storage_room=FindStorageRoom(store, settings.limits.project_quota_bytes),
         list_package_names=ListPackageNames(store),
         list_package_files=ListPackageFiles(store),
         forward_unknown_name=ForwardUnknownName(store, settings.forward_url),

@@ -130,6 +130,15 @@ package_files = Table(
     sqlite_autoincrement=True,
 )
 
+# What the files of a project hold together, but for those in `pending_destruction`: see `storage.py`.
+project_storage = Table(
+    "project_storage",
+    metadata,
+    reference("project_id", "projects.id"),
+    Column("bytes", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project_id"),
+)
+
 # Apart from the files, because it is large and few look at it. JSON rather than JSONB: the form stays as it was sent,
 # in its order and with characters that JSONB refuses.
 package_file_metadata = Table(

@@ -16,6 +16,7 @@ from shared.metadata.package_names import forget_unpublished_name, note_accepted
 from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
 from shared.metadata.package_tables import package_file_metadata, package_files, packages
 from shared.metadata.package_yanks import SqlPackageYanks
+from shared.metadata.storage import take_storage
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -73,7 +74,7 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         )
         return tuple(PackageFile(**row._asdict()) for row in rows)
 
-    async def add_file(self, new: NewPackageFile) -> PackageFile:
+    async def add_file(self, new: NewPackageFile, *, quota_bytes: int | None = None) -> PackageFile:
         self._transaction.require_lock(new.package_id)
         row = await self._transaction.row(
             self._transaction.insert(package_files)
@@ -103,6 +104,8 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         await self._transaction.change(
             insert(package_file_metadata).values(file_id=file.id, form=new.form, attestations=new.attestations)
         )
+        # Last, because others who add a file to this project wait from here on.
+        await take_storage(self._transaction, file.project_id, size_bytes=file.size_bytes, quota_bytes=quota_bytes)
         self._transaction.touch(CounterScope.PROJECT, file.project_id)
         return file
 
@@ -277,17 +280,25 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         return True
 
     async def _doom_files(self, *conditions: ColumnElement[bool]) -> int:
-        return await self._transaction.change(
+        rows = await self._transaction.rows(
             update(package_files)
             .where(*conditions)
             .values(status=PackageFileStatus.PENDING_DESTRUCTION, leased_until=None, doomed_at=self._transaction.now())
+            .returning(package_files.c.project_id, package_files.c.size_bytes)
         )
+        for row in rows:
+            self._transaction.freed[row.project_id] += row.size_bytes
+        return len(rows)
 
     async def _remove_file(self, file_id: PackageFileId, *conditions: ColumnElement[bool]) -> bool:
         row = await self._transaction.row(
-            select(package_files.c.package_id, package_files.c.project_id, package_files.c.verified_at).where(
-                package_files.c.id == file_id, *conditions
-            )
+            select(
+                package_files.c.package_id,
+                package_files.c.project_id,
+                package_files.c.verified_at,
+                package_files.c.size_bytes,
+                package_files.c.status,
+            ).where(package_files.c.id == file_id, *conditions)
         )
         if row is None:
             return False
@@ -296,6 +307,8 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         await remove_links_of_file(self._transaction, file_id, was_published=row.verified_at is not None)
         await self._transaction.change(delete(package_file_metadata).where(package_file_metadata.c.file_id == file_id))
         await self._transaction.change(delete(package_files).where(package_files.c.id == file_id, *conditions))
+        if row.status is not PackageFileStatus.PENDING_DESTRUCTION:
+            self._transaction.freed[row.project_id] += row.size_bytes
         self._transaction.touch(CounterScope.PROJECT, row.project_id)
         return True
 

@@ -25,6 +25,7 @@ from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
+from shared.metadata.storage import SqlStorageReads, SqlStorageWrites, settle_storage
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
@@ -57,6 +58,7 @@ class SqlReading:
         self.users = SqlUserReads(transaction)
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
+        self.storage = SqlStorageReads(transaction)
 
     async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
         """Return how often each scope has changed; 0 for one that never has."""
@@ -79,6 +81,7 @@ class SqlWriting:
         self.protection_rules = SqlProtectionRuleWrites(transaction)
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
+        self.storage = SqlStorageWrites(transaction)
 
     async def audit(self, event: AuditEvent) -> None:
         await write_audit_event(self._transaction, event)
@@ -104,6 +107,7 @@ class SqlMetadataStore:
     async def writing(self) -> AsyncIterator[SqlWriting]:
         async with self._transaction(self.doors.writer) as transaction:
             yield SqlWriting(transaction)
+            await settle_storage(transaction)
             await bump_counters(transaction)
             await transaction.commit()
 

@@ -136,11 +136,14 @@ class SqlTenantChanges:
         await self._transaction.change(
             update(packages).where(packages.c.id.in_(ids)).values(status=doomed, doomed_at=now, updated_at=now)
         )
-        await self._transaction.change(
+        files = await self._transaction.rows(
             update(package_files)
             .where(package_files.c.package_id.in_(ids), package_files.c.status != PackageFileStatus.PENDING_DESTRUCTION)
             .values(status=PackageFileStatus.PENDING_DESTRUCTION, leased_until=None, doomed_at=now)
+            .returning(package_files.c.project_id, package_files.c.size_bytes)
         )
+        for file in files:
+            self._transaction.freed[file.project_id] += file.size_bytes
         for project_id in {row.project_id for row in rows}:
             self._transaction.touch(CounterScope.PROJECT, project_id)
         return len(ids)

@@ -1,5 +1,6 @@
 """One transaction as the modules with the SQL see it: statements in, rows out, and what it has touched and locked."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import LarderError
 from shared.metadata.doors import Door
-from shared.models import CounterScope, PackageId
+from shared.models import CounterScope, PackageId, ProjectId
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -26,6 +27,7 @@ class Transaction:
         now: the clock that stamps rows.
         touched: the counters to bump before the commit.
         locked: the packages whose rows this transaction holds.
+        freed: how many bytes of files that count no more are to be taken off each project.
     """
 
     door: Door
@@ -33,6 +35,7 @@ class Transaction:
     now: Callable[[], datetime]
     touched: set[tuple[CounterScope, int]] = field(default_factory=set)
     locked: set[PackageId] = field(default_factory=set)
+    freed: Counter[ProjectId] = field(default_factory=Counter)
 
     async def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows of a statement."""

@@ -18,6 +18,7 @@ from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
+from shared.ports.storage_rows import StorageReads, StorageWrites
 from shared.ports.tenant_changes import TenantChanges
 from shared.ports.tenant_lists import TenantLists
 from shared.ports.tenant_rows import TenantReads, TenantWrites
@@ -98,6 +99,11 @@ class Reading(Protocol):
         """Return the calls about what administrators decide for the instance."""
         ...
 
+    @property
+    def storage(self) -> StorageReads:
+        """Return the calls about how much projects hold."""
+        ...
+
 
 class Writing(Protocol):
     """One write transaction.
@@ -159,6 +165,11 @@ class Writing(Protocol):
     @property
     def settings(self) -> SettingWrites:
         """Return the calls about what administrators decide for the instance."""
+        ...
+
+    @property
+    def storage(self) -> StorageWrites:
+        """Return the calls about how much projects hold, and that count anew."""
         ...
 
     async def audit(self, event: "AuditEvent") -> None:

@@ -165,11 +165,16 @@ class PackageWrites(PackageReads, Protocol):
         """Return the package's files of this name that are not doomed, by ascending id."""
         ...
 
-    async def add_file(self, new: NewPackageFile) -> PackageFile:
-        """Add a file in `processing`, attempt 1, without a lease. The package is locked.
+    async def add_file(self, new: NewPackageFile, *, quota_bytes: int | None = None) -> PackageFile:
+        """Add a file in `processing`, attempt 1, without a lease. The package is locked, and its name if that is to be.
+
+        Args:
+            quota_bytes: how much the project's files may hold with it, but for those in `pending_destruction`. Of
+                several that are added at the same time, none is counted too late.
 
         Raises:
             FileNameTaken: a `default` or `processing` file of this name exists.
+            QuotaExceeded: they would hold more.
         """
         ...
 

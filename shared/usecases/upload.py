@@ -21,6 +21,7 @@ from shared.errors import (
     MetadataUnavailable,
     NotFound,
     QueueUnavailable,
+    QuotaExceeded,
     StorageFull,
     UploadTooOld,
     ValidationFailed,
@@ -108,6 +109,7 @@ class UploadPackageFile:
         needs_sha256: the form must say what the content's SHA-256 is.
         upload_max_seconds: an upload that began longer ago gets no row.
         upload_wait: size in bytes -> seconds to wait for the verdict.
+        quota_bytes: what the files of a project may hold together; None: no end.
     """
 
     store: MetadataStore
@@ -117,6 +119,7 @@ class UploadPackageFile:
     needs_sha256: bool
     upload_max_seconds: float
     upload_wait: Callable[[int], float]
+    quota_bytes: int | None = None
 
     def open_blob(self) -> AbstractAsyncContextManager[BlobWriter]:
         """Open the writer that takes the file's bytes while they arrive."""
@@ -140,6 +143,7 @@ class UploadPackageFile:
                 nothing remains. Attestations are checked even where other checks are off: see `shared.attestations`.
             FileNameTaken: the name holds other bytes; nothing remains.
             NotFound: "Package": it was deleted while it was being processed.
+            QuotaExceeded: the project's files hold too much already; nothing remains.
             UploadTooOld: it took so long that it must be sent again.
             StorageFull, BlobStoreUnavailable, MetadataUnavailable: it was not taken.
 
@@ -160,7 +164,7 @@ class UploadPackageFile:
             sent = check_attestations(form.attestations or "[]", file_name=file_name, sha256=receipt.sha256)
             new = _Content(file_name=file_name, key=blob.key, receipt=receipt, attestations=encode_attestations(sent))
             return await self._publish(visit, form, new)
-        except (Forbidden, ValidationFailed, FileNameTaken, NotFound, UploadTooOld, StorageFull):
+        except (Forbidden, ValidationFailed, FileNameTaken, NotFound, QuotaExceeded, UploadTooOld, StorageFull):
             # Refused, so no row needs these bytes. After a lost connection nobody knows that: the orphan sweep decides.
             await self._discard_unless_known(blob.key)
             raise
@@ -252,7 +256,8 @@ class UploadPackageFile:
                     uploader_kind=_KINDS[type(uploader)],
                     uploader_id=uploader.user.id if isinstance(uploader, SignedIn) else uploader.token_id,
                     token_id=uploader.token_id,
-                )
+                ),
+                quota_bytes=self.quota_bytes,
             )
             if isinstance(uploader, Job):
                 # Whoever sends the same bytes again adds no row, so what they came from is told of the first one.

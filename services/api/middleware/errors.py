@@ -80,6 +80,19 @@ def _too_many_failures(error: problems.TooManyFailures) -> Answer:
     return Answer(429, {"message": "429 Too Many Requests"}, {hdrs.RETRY_AFTER: str(seconds)})
 
 
+def _too_many_uploads(error: problems.TooManyUploads) -> Answer:
+    text = f"429 Too Many Requests - {error.most} of your uploads are under way, try again when one of them has ended"
+    return Answer(429, {"message": text}, {hdrs.RETRY_AFTER: "5"})
+
+
+def _quota_exceeded(error: errors.QuotaExceeded) -> Answer:
+    return message(
+        507,
+        f"507 Insufficient Storage - the files of this project hold {error.used_bytes} of the {error.allowed_bytes} "
+        "bytes that they may: delete what nobody needs, or ask an administrator for more",
+    )
+
+
 def _validation_failed(reason: str) -> Answer:
     return message(400, f"400 Bad request - Validation failed: {reason}")
 
@@ -110,6 +123,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.InsufficientScope: _insufficient_scope,
     errors.UserBlocked: lambda _: message(403, "403 Forbidden - Your account has been blocked."),
     problems.TooManyFailures: _too_many_failures,
+    problems.TooManyUploads: _too_many_uploads,
     errors.Forbidden: lambda e: message(403, f"403 Forbidden - {e.reason}" if e.reason else "403 Forbidden"),
     errors.PackageDeleteProtected: lambda _: message(403, "Package is deletion protected."),
     errors.Conflict: lambda e: message(409, e.reason),
@@ -145,6 +159,7 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.FileNameTaken: lambda _: _validation_failed("File name has already been taken (file already exists)"),
     errors.FileTooLarge: lambda _: message(413, "400 Bad request - File is too large"),
     errors.DistributionRejected: lambda e: _validation_failed(e.reason),
+    errors.QuotaExceeded: _quota_exceeded,
     errors.UploadStalled: lambda _: message(408, "408 Request Timeout"),
     errors.UploadTooOld: _unavailable,
     # what it stands on

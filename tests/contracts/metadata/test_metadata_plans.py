@@ -8,7 +8,13 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from shared.metadata.access_tables import access_tokens, job_token_allowlist, protection_rules
-from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
+from shared.metadata.package_tables import (
+    package_file_metadata,
+    package_files,
+    package_names,
+    packages,
+    project_storage,
+)
 from shared.metadata.store import SqlMetadataStore, SqlReading
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
 from shared.models import (
@@ -57,6 +63,7 @@ QUERIES: dict[str, ProjectQuery] = {
     "unleased": lambda rows, _: rows.packages.unleased(created_before=NOW, limit=100),
     "lapsed": lambda rows, _: rows.packages.lapsed(now=NOW, lease_seconds=30, limit=100),
     "doomed": lambda rows, _: rows.packages.doomed(doomed_before=NOW, limit=100),
+    "used_bytes": lambda rows, project: rows.storage.used_bytes(project.id),
     "by_digest": lambda rows, _: rows.tokens.by_digest("7"),
     "of_user": lambda rows, _: rows.tokens.of_user(UserId(7), name="name-7"),
     "personal": lambda rows, _: rows.tokens.personal(TokenId(7)),
@@ -157,6 +164,9 @@ def add_many_tenants(connection: Connection) -> None:
             }
             for project_id in ids_of(connection, "projects")
         ],
+    )
+    connection.execute(
+        insert(project_storage), [{"project_id": one, "bytes": 7} for one in ids_of(connection, "projects")]
     )
     connection.execute(
         insert(users),
