@@ -197,7 +197,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         endpoint = endpoint_of(request)
         answer = answer_to(error, endpoint.guard.door if endpoint else None)
-        if answer.status >= 500:
+        if answer.status >= 500 and not isinstance(error, errors.QuotaExceeded):
+            # A project that is full is no fault of this registry.
             log.exception("request.failed")
         if isinstance(error, errors.BlobMissing):
             # The client cannot mend it; whoever operates this must know.
