@@ -14,6 +14,7 @@ from services.worker import inspection_processes
 from services.worker.inspection import DistributionInspector, InspectionLimits
 from services.worker.inspection_processes import InspectionFailed
 from shared.errors import DistributionRejected
+from shared.limits import Limits
 from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_file_name, wheel_file_name
 from tests.hostile_archives import (
     MIB,
@@ -386,3 +387,25 @@ async def test_a_child_that_does_not_do_its_work_is_reported_and_harms_no_other(
             await inspector.inspect(path, file_name=_WHEEL)
         assert str(failure.value).startswith(problem)
         assert (await inspector.inspect(other, file_name=wheel_file_name("bar", "1.0"))).name == "bar"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(max_archive_entries=2), "archive has more than 2 entries"),
+        (Limits(max_archive_bytes=4 * MIB), "archive expands to more than 4 MiB"),
+        (Limits(max_archive_ratio=50), "archive expands to more than 50 times its size"),
+    ],
+)
+async def test_what_an_archive_may_hold_is_for_the_operator_to_say(tmp_path: Path, limits: Limits, reason: str) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(_zip_with_zeros())
+    async with DistributionInspector(InspectionLimits.of(limits)) as inspector:
+        with pytest.raises(DistributionRejected) as refusal:
+            await inspector.inspect(path, file_name=_WHEEL)
+    assert refusal.value.reason == reason
+
+
+def test_without_a_word_of_the_operator_an_inspection_has_its_own_limits() -> None:
+    assert InspectionLimits.of(Limits()) == InspectionLimits()
