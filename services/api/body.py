@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
@@ -119,14 +118,17 @@ async def admit_again(request: web.Request) -> None:
 async def discard_rest(request: web.Request) -> None:
     """Read what the client still sends and throw it away, bounded; to be called once the answer is sent.
 
-    aiohttp would do so too, but for a client that has gone it waits for as long as for one that sends.
+    aiohttp would do so too, but for a client that has gone it waits for as long as for one that sends. What this did
+    not read to its end, it must not wait for again.
     """
-    with suppress(TimeoutError, *_BROKEN_OFF):
+    try:
         async with asyncio.timeout(LINGERING_SECONDS):
             chunk = b"-"
             while chunk:
                 async with asyncio.timeout(LINGERING_IDLE_SECONDS):
                     chunk = await request.content.readany()
+    except (TimeoutError, *_BROKEN_OFF):
+        request.protocol.force_close()
 
 
 async def _invite(request: web.Request) -> None:
