@@ -41,6 +41,7 @@ async def test_a_client_that_takes_nothing_has_stalled() -> None:
             await stalled.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can say what a client has taken")
 async def test_a_client_that_goes_on_taking_has_not() -> None:
     loop = asyncio.get_running_loop()
