@@ -34,14 +34,14 @@ def create_app(settings: Settings) -> web.Application:
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
-        app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends)
+        app[LIFECYCLE] = lifecycle = Lifecycle(app[SETTINGS].limits.grace_seconds)
+        app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[VERSION] = await asyncio.to_thread(_installed_version)
         # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
         describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
         app[DESCRIPTION] = describe
         app[PAGES] = await asyncio.to_thread(load_pages)
-        app[LIFECYCLE] = Lifecycle()
         app[UPLOAD_SLOTS] = UploadSlots(app[SETTINGS].limits.max_uploads_per_principal)
         try:
             async with use_cases.note_download.writing():

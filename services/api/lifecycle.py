@@ -20,11 +20,17 @@ def _clock() -> float:
 
 @dataclass(slots=True)
 class Lifecycle:
-    """The life of one API process. Made inside its event loop."""
+    """The life of one API process. Made inside its event loop.
 
+    Args:
+        grace_seconds: how long requests that are under way may take to finish once it drains.
+        draining_since: by the loop's clock; None while it serves.
+    """
+
+    grace_seconds: float = 30.0
     started_at: float = field(default_factory=_clock)
     has_settled: bool = False
-    is_draining: bool = False
+    draining_since: float | None = None
     requests_under_way: int = 0
     requests_begun: int = 0
     _is_idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +50,16 @@ class Lifecycle:
 
     def drain(self) -> None:
         """Note that the process is about to end: readiness says so, and connections end with their next answer."""
-        self.is_draining = True
+        self.draining_since = _clock()
+
+    @property
+    def is_draining(self) -> bool:
+        """Say whether the process is about to end."""
+        return self.draining_since is not None
+
+    def is_in_a_hurry(self) -> bool:
+        """Say whether who could wait, or answer now, had better answer: little of the grace is left."""
+        return self.draining_since is not None and _clock() - self.draining_since >= self.grace_seconds / 2
 
     async def idle(self) -> None:
         """Wait until no request is under way, and for a moment none was.

@@ -168,8 +168,8 @@ class Connection(web.RequestHandler):
 def _status_of(fault: BadHttpMessage) -> int:
     """Return what a head is answered with that aiohttp's parser does not take."""
     if isinstance(fault, LineTooLong) or fault.message == _TOO_MANY_HEADERS:
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    return HTTPStatus.BAD_REQUEST
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE.value
+    return HTTPStatus.BAD_REQUEST.value
 
 
 def require_c_parser() -> None:

@@ -1,5 +1,6 @@
 """Everything that handlers can ask for, made of the open backends."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.backends import Backends
@@ -126,8 +127,12 @@ class UseCases:
     check_readiness: CheckReadiness
 
 
-def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
-    """Return the use cases as the settings want them."""
+def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Callable[[], bool]) -> UseCases:
+    """Return the use cases as the settings want them.
+
+    Args:
+        is_in_a_hurry: says whether the process is about to end, so that nobody shall wait for anything any more.
+    """
     store, blobs, queue = backends.store, backends.blobs, backends.queue
     defaults = InstanceSettings(
         allow_guest_plus_roles_to_pull_packages=settings.allow_guests_to_pull,
@@ -145,6 +150,7 @@ def make_use_cases(settings: Settings, backends: Backends) -> UseCases:
             upload_max_seconds=settings.upload_max_seconds,
             upload_wait=settings.upload_wait_for,
             quota_bytes=settings.limits.project_quota_bytes,
+            is_in_a_hurry=is_in_a_hurry,
         ),
         find_storage_room=FindStorageRoom(store, settings.limits.project_quota_bytes),
         list_package_names=ListPackageNames(store),

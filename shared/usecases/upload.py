@@ -49,6 +49,10 @@ _LOOK_AGAIN_SECONDS = 1.0
 _KINDS = {SignedIn: "user", DeployToken: "deploy_token", Job: "job"}
 
 
+def _never() -> bool:
+    return False
+
+
 class UploadOutcome(Enum):
     """What an uploader is told."""
 
@@ -110,6 +114,7 @@ class UploadPackageFile:
         upload_max_seconds: an upload that began longer ago gets no row.
         upload_wait: size in bytes -> seconds to wait for the verdict.
         quota_bytes: what the files of a project may hold together; None: no end.
+        is_in_a_hurry: says whether the process is about to end, so that the wait shall end as well.
     """
 
     store: MetadataStore
@@ -120,6 +125,7 @@ class UploadPackageFile:
     upload_max_seconds: float
     upload_wait: Callable[[int], float]
     quota_bytes: int | None = None
+    is_in_a_hurry: Callable[[], bool] = _never
 
     def open_blob(self) -> AbstractAsyncContextManager[BlobWriter]:
         """Open the writer that takes the file's bytes while they arrive."""
@@ -285,7 +291,7 @@ class UploadPackageFile:
                 if current is None or current.status is not PackageFileStatus.PROCESSING:
                     return current
                 remaining = deadline - asyncio.get_running_loop().time()
-                if remaining <= 0:
+                if remaining <= 0 or self.is_in_a_hurry():
                     return current
                 await watch.wait(timeout_seconds=min(_LOOK_AGAIN_SECONDS, remaining))
 
