@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from shared.limits import Limits
 from shared.models import UploadChecks
 from shared.settings import VARIABLE_NAMES, LogFormat, Settings, read_settings
 
+_ROOT = Path(__file__).parents[2]
 _GIB = 1024**3
 _SECRET = "s3cr3t-s3cr3t-s3cr3t-s3cr3t"
 
@@ -310,6 +312,21 @@ def test_the_readme_lists_every_variable_once_in_a_table() -> None:
     listed = re.findall(r"^\| `(LARDER_[A-Z_]+)` \|", readme, flags=re.MULTILINE)
 
     assert sorted(listed) == sorted(VARIABLE_NAMES)
+
+
+def test_the_readme_says_of_each_limit_what_holds_without_a_word_and_which_tests_show_it() -> None:
+    readme = (_ROOT / "README.md").read_text(encoding="utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in readme.splitlines() if line.startswith("| `LAR")
+    ]
+    assert len(rows) == len(fields(Limits))
+    for name, default, _, _, shown_by in rows:
+        if default not in ("unset: none", "half of them"):
+            variable = name.strip("`")
+            assert read_settings({variable: default.strip("`")}).limits == Limits(), variable
+        first, *others = re.findall(r"`([\w/.]+)`", shown_by)
+        for path in (_ROOT / first, *((_ROOT / first).with_name(other) for other in others)):
+            assert path.is_file(), path
 
 
 def _settings_or_problem(environment: dict[str, str]) -> Settings | str:
