@@ -11,13 +11,16 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 from services.standalone.errors import ChildRefused, StartFailed
 from shared.errors import (
     BlobStoreUnavailable,
+    DatabaseNotEmpty,
     LarderError,
     MetadataDamaged,
     MetadataUnavailable,
+    OperatorError,
     QueueUnavailable,
     SchemaUnknown,
     SettingsInvalid,
@@ -27,6 +30,7 @@ from shared.settings import Settings, read_settings
 
 _FAILED = 1
 _BAD_SETTINGS = 2
+_NOT_CHECKED = 2
 
 _EXIT_CODES = """
 exit codes:
@@ -83,6 +87,58 @@ settings that matter here:
   LARDER_ROOT_TOKEN         the administrator's token; when unset it is made and kept in the data directory
 {_EXIT_CODES}"""
 
+_CHECK = """
+Compares the database with the stored files, and each with itself, beside a running registry or without one: files whose
+bytes are gone or have changed, blobs without a file, pieces of uploads, files that wait for too long, packages without
+files, stored METADATA, the database itself. It prints one line for each finding, and changes nothing unless it is told
+to. With --repair it takes damaged files from their readers (upload them again to put them back), removes what nobody
+needs, and says what it cannot mend.
+
+settings that matter here:
+  LARDER_DATA_DIR           where everything is (./var)
+  LARDER_DATABASE_URL, LARDER_BLOB_URL
+                            where they are somewhere else
+  LARDER_UPLOAD_MAX_SECONDS the same as the registry's: until when a blob may still get a row
+
+exit codes:
+  0  there is nothing to find, or nothing that is left to mend
+  1  there are findings
+  2  it could not be checked; one line on standard error says why
+"""
+
+_BACKUP = """
+Makes one consistent copy of a registry, beside a running one or without one: all rows as of one instant, and the bytes
+of every file that these name, each compared with its digest. While it runs, nothing is removed from the disk; uploads,
+downloads and deletes go on. DIR appears when it is whole, and not before. It holds digests of all tokens, and the
+administrator's token where the data directory does: keep it as safe.
+
+settings that matter here:
+  LARDER_DATA_DIR           what is backed up (./var)
+  LARDER_DATABASE_URL, LARDER_BLOB_URL
+                            where they are somewhere else; PostgreSQL is backed up, too
+
+exit codes:
+  0  the backup is there, with everything
+  1  there is none, or files are missing from it that were damaged before; lines on standard error say why, or which
+  2  bad usage, or a LARDER_* variable is unknown or holds a bad value
+"""
+
+_RESTORE = """
+Brings a backup back into an empty data directory (or an empty PostgreSQL, whatever the backup was made of), compares
+every file with its digest, and brings the database up to this version. A backup of a newer version is refused. What
+fails or is stopped leaves nothing behind.
+
+settings that matter here:
+  LARDER_DATA_DIR           where to restore to (./var); it must be empty, or not be there
+  LARDER_DATABASE_URL, LARDER_BLOB_URL
+                            where they are to be somewhere else; empty, too
+
+exit codes:
+  0  everything is there
+  1  nothing was restored, or files are in error that the backup has not; lines on standard error say why, or which
+  2  bad usage, or a LARDER_* variable is unknown or holds a bad value
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
@@ -98,10 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return _BAD_SETTINGS
-    run: Callable[[Settings, argparse.Namespace], None] = options.run
+    run: Callable[[Settings, argparse.Namespace], int | None] = options.run
     os.umask(0o077)
     try:
-        run(read_settings(os.environ), options)
+        return run(read_settings(os.environ), options) or 0
     except KeyboardInterrupt:
         return _FAILED
     except (ExceptionGroup, LarderError, StartFailed, ChildRefused, OSError) as error:
@@ -111,7 +167,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         exit_code, problem = told
         print(f"larder: {problem}", file=sys.stderr)
         return exit_code
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,6 +183,9 @@ def _parser() -> argparse.ArgumentParser:
         ("api", _api, "run one API process", _API),
         ("worker", _worker, "run one worker", _WORKER),
         ("migrate", _migrate, "prepare the database", _MIGRATE),
+        ("check", _check, "compare the database with the stored files, and mend", _CHECK),
+        ("backup", _backup, "copy a registry while it serves", _BACKUP),
+        ("restore", _restore, "bring a backup back", _RESTORE),
     ):
         description, _, epilog = text.partition("\n\n")
         command = commands.add_parser(
@@ -138,6 +196,14 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.set_defaults(run=run)
+        if name == "check":
+            command.add_argument("--full", action="store_true", help="read every byte; without it, compare sizes")
+            command.add_argument("--repair", action="store_true", help="mend what can be mended")
+            command.add_argument("--json", action="store_true", help="print one JSON object")
+        if name == "backup":
+            command.add_argument("place", type=Path, metavar="DIR", help="the backup: a directory that is not there")
+        if name == "restore":
+            command.add_argument("place", type=Path, metavar="BACKUP", help="a directory that `larder backup` wrote")
         if name == "api":
             command.add_argument(
                 "--fd", type=int, metavar="N", help="serve the listening socket that was inherited as this descriptor"
@@ -168,13 +234,42 @@ def _worker(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def _migrate(settings: Settings, _: argparse.Namespace) -> None:
-    from services.standalone.data_dir import hold_data_dir
+    from services.standalone.data_dir import hold_data_dir, require_whole
     from services.standalone.first_start import prepare_database
 
     _begin(settings, "migrate", title="larder migrate")
     uses_data_dir = settings.root_token is None or settings.database_url.startswith("sqlite:")
     with hold_data_dir(settings.data_dir) if uses_data_dir else nullcontext():
+        require_whole(settings.data_dir)
         asyncio.run(prepare_database(settings))
+
+
+def _check(settings: Settings, options: argparse.Namespace) -> int:
+    from services.maintenance.check import CheckOptions, check
+
+    _begin(settings, "check", title="larder check")
+    try:
+        return check(settings, CheckOptions(is_full=options.full, repairs=options.repair, as_json=options.json))
+    except (ExceptionGroup, LarderError, OSError) as error:
+        told = _explain(_first(error))
+        if told is None:
+            raise
+        print(f"larder: {told[1]}", file=sys.stderr)
+        return _NOT_CHECKED
+
+
+def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    from services.maintenance.copies import back_up
+
+    _begin(settings, "backup", title="larder backup")
+    return back_up(settings, options.place, version=_version())
+
+
+def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    from services.maintenance.copies import restore
+
+    _begin(settings, "restore", title="larder restore")
+    return restore(settings, options.place)
 
 
 def _begin(settings: Settings, process: str, *, title: str) -> None:
@@ -201,7 +296,7 @@ def _explain(error: Exception) -> tuple[int, str] | None:
             return _BAD_SETTINGS, error.problem
         case ChildRefused():
             return _BAD_SETTINGS, f"{error.name} refuses its settings each time it starts; its own lines above say why"
-        case StartFailed():
+        case StartFailed() | OperatorError():
             return _FAILED, error.problem
         case SchemaUnknown(found=None):
             return _FAILED, "the database is empty: run `larder migrate` first"
@@ -218,6 +313,8 @@ def _explain(error: Exception) -> tuple[int, str] | None:
             return _FAILED, "Redis does not answer: look at LARDER_REDIS_URL and at Redis"
         case BlobStoreUnavailable():
             return _FAILED, "the blob store does not answer: look at LARDER_BLOB_URL"
+        case DatabaseNotEmpty():
+            return _FAILED, "the database holds something already: name an empty one in LARDER_DATABASE_URL"
         case StorageFull():
             return _FAILED, "the disk is full"
         case OSError():

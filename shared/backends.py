@@ -12,8 +12,11 @@ from urllib.parse import unquote, urlsplit
 from arq.connections import RedisSettings
 
 from shared.blobs.local import open_local_blob_store
-from shared.errors import SettingsInvalid
+from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
 from shared.metadata import migrate as migrations
+from shared.metadata import snapshots
+from shared.metadata.engine import sqlite_path
+from shared.metadata.schema import REVISION
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
 from shared.ports.failed_attempts import FailedAttempts
@@ -104,6 +107,74 @@ async def has_blobs(settings: Settings) -> bool:
         async for _ in keys:
             return True
     return False
+
+
+@asynccontextmanager
+async def open_existing_store(settings: Settings) -> AsyncIterator[MetadataStore]:
+    """Like `open_store`, for commands that must not make what is not there.
+
+    Raises:
+        MetadataUnavailable: there is no such file.
+    """
+    path = sqlite_path(settings.database_url)
+    if path is not None and not path.is_file():
+        raise MetadataUnavailable(f"there is no file {path}")
+    async with open_store(settings) as store:
+        yield store
+
+
+def open_store_in(path: Path) -> AbstractAsyncContextManager[MetadataStore]:
+    """Open the rows in a SQLite file of this version's schema."""
+    return open_metadata_store(f"sqlite:///{path}")
+
+
+def open_blobs(settings: Settings) -> AbstractAsyncContextManager[BlobStore]:
+    """Open the bytes alone, for commands that need no Redis."""
+    return open_local_blob_store(_blob_root(settings))
+
+
+@asynccontextmanager
+async def open_existing_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
+    """Like `open_blobs`, for commands that must not make what is not there.
+
+    Raises:
+        BlobStoreUnavailable: there is no such directory.
+    """
+    root = _blob_root(settings)
+    if not root.is_dir():
+        raise BlobStoreUnavailable(f"there is no directory {root}")
+    async with open_blobs(settings) as blobs:
+        yield blobs
+
+
+def open_blobs_in(root: Path) -> AbstractAsyncContextManager[BlobStore]:
+    """Open the bytes below a directory."""
+    return open_local_blob_store(root)
+
+
+async def take_snapshot(settings: Settings, path: Path) -> None:
+    """Write all rows, as of one instant, into a new SQLite file; see `shared.metadata.snapshots`."""
+    await snapshots.take_snapshot(settings.database_url, path)
+
+
+async def settle_snapshot(path: Path) -> None:
+    """Bring a copied snapshot up to this version, and end in it what only its own time had."""
+    await snapshots.settle_snapshot(path)
+
+
+async def load_snapshot(settings: Settings, path: Path) -> None:
+    """Put a settled snapshot in the place of the database, which is not there yet, or empty."""
+    await snapshots.load_snapshot(path, settings.database_url)
+
+
+async def require_empty_database(settings: Settings) -> None:
+    """Return when a snapshot can be put in the place of the database."""
+    await snapshots.require_empty(settings.database_url)
+
+
+def schema_revision() -> str:
+    """Return the revision of the schema of this version."""
+    return REVISION
 
 
 async def migrate_database(settings: Settings) -> tuple[str | None, str]:

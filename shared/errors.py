@@ -269,6 +269,22 @@ class SchemaUnknown(LarderError):
         self.expected = expected
 
 
+class OperatorError(LarderError):
+    """Something that only whoever operates the registry can put right; no client ever hears of it.
+
+    Args:
+        problem: one line that says what, and what to do about it.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class DatabaseNotEmpty(LarderError):
+    """Rows were to be put into a database that holds some already."""
+
+
 class QueueUnavailable(LarderError):
     """Redis does not answer. Nothing is lost: the sweep enqueues again what was to be enqueued."""
 

@@ -303,6 +303,7 @@ class PackageFile:
         leased_until: until when a worker holds it; None when none does.
         yanked_at: since when it is yanked by itself; None when it is yanked at most with its package.
         yanked_reason: None when it is not yanked by itself, or was without a reason.
+        verified_at: when its bytes were last read and found to be those that were received; None when never.
     """
 
     id: PackageFileId
@@ -323,6 +324,7 @@ class PackageFile:
     created_at: datetime
     yanked_at: datetime | None
     yanked_reason: str | None
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +379,7 @@ class IndexedFile:
         metadata_sha256: digest of the stored core metadata, or None when there is none to fetch.
         yanked_reason: None when it is not yanked; may be empty when it is.
         has_provenance: attestations came with it, which can be fetched.
+        verified_at: when its bytes were last read and found whole; None when never.
     """
 
     file_id: PackageFileId
@@ -392,6 +395,7 @@ class IndexedFile:
     yanked_reason: str | None
     has_provenance: bool
     uploaded_at: datetime
+    verified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class Settings:
         auth_failures_per_minute: failed authentications that one client address may make.
         is_fips: MD5 is neither taken nor computed nor shown, and every upload brings its SHA-256.
         limits: how much clients, uploads and archives may ask for.
+        scrub_bytes_per_second: how fast each worker reads stored files again; 0: never.
+        scrub_interval_seconds: after which a file is due to be read again.
     """
 
     host: str
@@ -75,6 +77,8 @@ class Settings:
     upload_checks: UploadChecks
     allow_guests_to_pull: bool
     is_fips: bool
+    scrub_bytes_per_second: int
+    scrub_interval_seconds: float
     log_format: LogFormat
     limits: Limits = field(default_factory=Limits)
 
@@ -152,6 +156,13 @@ def _size_from(lowest: int) -> Callable[[str], int]:
         return size
 
     return read
+
+
+def _rate(text: str) -> int:
+    try:
+        return 0 if text == "0" else _size(text)
+    except ValueError:
+        raise ValueError("takes a number of bytes, or one with KiB, MiB, GiB or TiB behind it; 0 for never") from None
 
 
 def _switch(text: str) -> bool:
@@ -235,6 +246,10 @@ _VARIABLES: Mapping[str, _Variable] = {
     "UPLOAD_CHECKS": _Variable("upload_checks", _word(UploadChecks), lambda _: UploadChecks.STRICT),
     "ALLOW_GUESTS_TO_PULL": _Variable("allow_guests_to_pull", _switch, lambda _: True),
     "FIPS": _Variable("is_fips", _switch, lambda _: is_openssl_in_fips_mode()),
+    "SCRUB_BYTES_PER_SECOND": _Variable("scrub_bytes_per_second", _rate, lambda _: 8 * 1024**2),
+    "SCRUB_INTERVAL_SECONDS": _Variable(
+        "scrub_interval_seconds", _seconds(1, 10 * 365 * 86400), lambda _: 30 * 86400.0
+    ),
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
 }
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.standalone.errors import StartFailed
+from shared.usecases.restore import UNFINISHED
 
 _LOCK_NAME = "larder.lock"
 _PATIENCE_SECONDS = 2.0
@@ -34,6 +35,18 @@ def hold_data_dir(data_dir: Path) -> Iterator[int]:
         yield lock_fd
     finally:
         os.close(lock_fd)
+
+
+def require_whole(data_dir: Path) -> None:
+    """Return unless a restore has begun here and not come to its end.
+
+    Raises:
+        StartFailed: it has.
+    """
+    if (data_dir / UNFINISHED).exists():
+        raise StartFailed(
+            f"a restore into the data directory {data_dir} did not come to its end: run `larder restore` again"
+        )
 
 
 def _lock(lock_fd: int, data_dir: Path) -> None:

@@ -4,17 +4,19 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from services.worker.inspection import DistributionInspector, InspectionLimits
-from services.worker.sweeping import keep_beating, keep_sweeping
+from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker
 from shared.backends import open_backends
 from shared.errors import QueueUnavailable
 from shared.settings import Settings
+from shared.usecases.scrub import Scrub
 from shared.usecases.sweep import Sweep, SweepOrphans
 
 log = structlog.get_logger()
@@ -34,14 +36,23 @@ async def serve(settings: Settings) -> None:
         orphans = SweepOrphans(
             store=backends.store, blobs=backends.blobs, upload_max_seconds=settings.upload_max_seconds
         )
+        scrub = Scrub(
+            store=backends.store,
+            blobs=backends.blobs,
+            bytes_per_second=settings.scrub_bytes_per_second,
+            interval=timedelta(seconds=settings.scrub_interval_seconds),
+        )
         async with asyncio.TaskGroup() as group:
             sweeping = group.create_task(keep_sweeping(sweep, orphans))
+            scrubbing = group.create_task(keep_scrubbing(scrub)) if settings.scrub_bytes_per_second else None
             beating = group.create_task(keep_beating(backends.queue, worker_id))
             log.info("worker.started", worker_id=worker_id)
             try:
                 await _run(worker)
             finally:
                 sweeping.cancel()
+                if scrubbing is not None:
+                    scrubbing.cancel()
                 beating.cancel()
     log.info("worker.stopped", worker_id=worker_id)
 

@@ -88,17 +88,21 @@ def sweep_day(directories: DayDirectories, day: str) -> int:
     removed = 0
     with suppress(FileNotFoundError):
         with directories.opened(day) as directory:
-            with os.scandir(directory) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(PART_SUFFIX)]
-            for name in names:
-                if _is_key(f"{day}/{name.removesuffix(PART_SUFFIX)}"):
-                    with suppress(FileNotFoundError):
-                        os.unlink(name, dir_fd=directory)
-                        removed += 1
+            for key in _unfinished_in(directory, day):
+                with suppress(FileNotFoundError):
+                    os.unlink(key.rpartition("/")[2] + PART_SUFFIX, dir_fd=directory)
+                    removed += 1
             if removed:
                 os.fsync(directory)
         directories.remove_if_empty(day)
     return removed
+
+
+def unfinished_of_day(directories: DayDirectories, day: str) -> list[BlobKey]:
+    """Return the keys that the part files of a day are to get."""
+    with suppress(FileNotFoundError), directories.opened(day) as directory:
+        return _unfinished_in(directory, day)
+    return []
 
 
 def try_to_write(directories: DayDirectories) -> None:
@@ -125,6 +129,12 @@ def keys_of_day(directories: DayDirectories, day: str) -> Generator[list[BlobKey
         while batch := list(islice(entries, _LISTING_BATCH)):
             paths = (f"{day}/{entry.name}" for entry in batch if entry.is_file(follow_symlinks=False))
             yield [BlobKey(path) for path in paths if _is_key(path)]
+
+
+def _unfinished_in(directory: int, day: str) -> list[BlobKey]:
+    with os.scandir(directory) as entries:
+        names = [entry.name.removesuffix(PART_SUFFIX) for entry in entries if entry.name.endswith(PART_SUFFIX)]
+    return [BlobKey(f"{day}/{name}") for name in names if _is_key(f"{day}/{name}")]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiofiles.threadpool import wrap
 
 from shared.blob_keys import check_blob_key
-from shared.blobs import files
+from shared.blobs import files, naming
 from shared.blobs.directories import DayDirectories
 from shared.blobs.local_writer import LocalBlobWriter
 from shared.blobs.threads import Threads, storage_errors
@@ -75,6 +75,23 @@ class LocalBlobStore:
             for day in await self._threads.run(self._directories.days, before):
                 removed += await self._threads.run(files.sweep_day, self._directories, day)
         return removed
+
+    async def unfinished(self, *, before: date) -> AsyncGenerator[BlobKey, None]:
+        with storage_errors():
+            days = await self._threads.run(self._directories.days, before)
+        for day in days:
+            with storage_errors():
+                keys = await self._threads.run(files.unfinished_of_day, self._directories, day)
+            for key in keys:
+                yield key
+
+    async def name(self) -> str | None:
+        with storage_errors():
+            return await self._threads.run(naming.read_name, self._directories.root_fd)
+
+    async def give_name(self, name: str) -> None:
+        with storage_errors():
+            await self._threads.run(naming.write_name, self._directories.root_fd, name)
 
     async def check(self) -> None:
         with storage_errors():

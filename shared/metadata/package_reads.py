@@ -150,6 +150,7 @@ def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
             case((is_yanked, reason)).label("yanked_reason"),
             package_file_metadata.c.attestations.is_not(None).label("has_provenance"),
             package_files.c.created_at.label("uploaded_at"),
+            package_files.c.verified_at,
             package_names.c.status.label("name_status"),
             package_names.c.status_reason.label("name_reason"),
         )

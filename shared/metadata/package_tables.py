@@ -108,6 +108,7 @@ package_files = Table(
     time_column("verified_at", nullable=True),
     time_column("promised_at", nullable=True),  # When a second uploader of the same bytes was told that they are safe.
     time_column("doomed_at", nullable=True),
+    time_column("scrub_held_until", nullable=True),  # Until when no other scrub looks at it.
     CheckConstraint("status <> 'pending_destruction' OR doomed_at IS NOT NULL", name="doomed_since"),
     CheckConstraint("status = 'processing' OR leased_until IS NULL", name="leased_while_processing"),
     UniqueConstraint("blob_key"),
@@ -127,6 +128,7 @@ package_files = Table(
         "ix_package_files_leased", "created_at", "id", where="status = 'processing' AND leased_until IS NOT NULL"
     ),
     partial_index("ix_package_files_doomed", "doomed_at", "id", where="status = 'pending_destruction'"),
+    partial_index("ix_package_files_scrub", "verified_at", "id", where="status = 'default'"),
     sqlite_autoincrement=True,
 )
 

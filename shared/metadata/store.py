@@ -13,8 +13,11 @@ from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
+from shared.metadata.faults_within import faults_within
 from shared.metadata.forwarding import SqlForwardingReads
+from shared.metadata.holds import SqlHoldReads, SqlHoldWrites
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
+from shared.metadata.inventory import SqlInventoryReads, SqlInventoryWrites
 from shared.metadata.job_tokens import SqlJobTokenReads, SqlJobTokenWrites
 from shared.metadata.member_reads import SqlMemberReads
 from shared.metadata.member_writes import SqlMemberWrites
@@ -26,6 +29,7 @@ from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
 from shared.metadata.storage import SqlStorageReads, SqlStorageWrites, settle_storage
+from shared.metadata.scrub import SqlScrubReads, SqlScrubWrites
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
@@ -59,6 +63,9 @@ class SqlReading:
         self.namespaces = SqlNamespaceReads(transaction)
         self.settings = SqlSettingReads(transaction)
         self.storage = SqlStorageReads(transaction)
+        self.scrub = SqlScrubReads(transaction)
+        self.holds = SqlHoldReads(transaction)
+        self.inventory = SqlInventoryReads(transaction)
 
     async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
         """Return how often each scope has changed; 0 for one that never has."""
@@ -82,6 +89,9 @@ class SqlWriting:
         self.users = SqlUserWrites(transaction)
         self.settings = SqlSettingWrites(transaction)
         self.storage = SqlStorageWrites(transaction)
+        self.scrub = SqlScrubWrites(transaction)
+        self.holds = SqlHoldWrites(transaction)
+        self.inventory = SqlInventoryWrites(transaction)
 
     async def audit(self, event: AuditEvent) -> None:
         await write_audit_event(self._transaction, event)
@@ -116,6 +126,10 @@ class SqlMetadataStore:
             found = await self.doors.reader.run(transaction.connection.run_sync(_revision))
         if found != REVISION:
             raise SchemaUnknown(found, REVISION)
+
+    async def faults(self, *, is_thorough: bool) -> tuple[str, ...]:
+        async with self._transaction(self.doors.reader) as transaction:
+            return await faults_within(transaction, is_thorough=is_thorough)
 
     @asynccontextmanager
     async def _transaction(self, door: Door) -> AsyncIterator[Transaction]:

@@ -47,10 +47,22 @@ instance_settings = Table(
     PrimaryKeyConstraint("name"),
 )
 
+# While one of these is in force, no blob is removed: a backup copies what its snapshot names.
+destruction_holds = Table(
+    "destruction_holds",
+    metadata,
+    id_column(),
+    text_column("holder"),
+    time_column("placed_at"),
+    time_column("expires_at"),
+    sqlite_autoincrement=True,
+)
+
 __all__ = [
     "access_tables",
     "audit_events",
     "change_counters",
+    "destruction_holds",
     "instance_settings",
     "metadata",
     "package_tables",

@@ -110,6 +110,32 @@ class BlobStore(Protocol):
         """Remove what killed writers left on the days before `before`; return how many pieces that were."""
         ...
 
+    def unfinished(self, *, before: date) -> AsyncGenerator[BlobKey, None]:
+        """Yield, for each piece that a writer has not finished on the days before `before`, the key it is to get.
+
+        What a running writer has leaves no trace here where the store can help it.
+        """
+        ...
+
+    async def name(self) -> str | None:
+        """Return the name that this store was given, or None: an empty disk in its place has none, or another.
+
+        Raises:
+            BlobStoreUnavailable: the store fails.
+        """
+        ...
+
+    async def give_name(self, name: str) -> None:
+        """Give the store its name, durably, in place of the one that it may have.
+
+        Args:
+            name: 32 hexadecimal digits.
+
+        Raises:
+            StorageFull, BlobStoreUnavailable: it may have no name now.
+        """
+        ...
+
     async def check(self) -> None:
         """Return when the store can be written to.
 

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.forwarding_rows import ForwardingReads
+from shared.ports.hold_rows import HoldReads, HoldWrites
+from shared.ports.inventory_rows import InventoryReads, InventoryWrites
 from shared.ports.job_token_rows import JobTokenReads, JobTokenWrites
 from shared.ports.member_rows import MemberReads, MemberWrites
 from shared.ports.namespace_rows import NamespaceReads
@@ -17,6 +19,7 @@ from shared.ports.package_lists import PackageLists
 from shared.ports.package_name_rows import PackageNameReads, PackageNameWrites
 from shared.ports.package_rows import PackageReads, PackageWrites
 from shared.ports.protection_rows import ProtectionRuleReads, ProtectionRuleWrites
+from shared.ports.scrub_rows import ScrubReads, ScrubWrites
 from shared.ports.setting_rows import SettingReads, SettingWrites
 from shared.ports.storage_rows import StorageReads, StorageWrites
 from shared.ports.tenant_changes import TenantChanges
@@ -104,6 +107,21 @@ class Reading(Protocol):
         """Return the calls about how much projects hold."""
         ...
 
+    @property
+    def scrub(self) -> ScrubReads:
+        """Return the calls about looking at stored bytes again."""
+        ...
+
+    @property
+    def holds(self) -> HoldReads:
+        """Return the calls that keep blobs from being destroyed."""
+        ...
+
+    @property
+    def inventory(self) -> InventoryReads:
+        """Return the calls that go through all rows."""
+        ...
+
 
 class Writing(Protocol):
     """One write transaction.
@@ -172,6 +190,21 @@ class Writing(Protocol):
         """Return the calls about how much projects hold, and that count anew."""
         ...
 
+    @property
+    def scrub(self) -> ScrubWrites:
+        """Return the calls about looking at stored bytes again."""
+        ...
+
+    @property
+    def holds(self) -> HoldWrites:
+        """Return the calls that keep blobs from being destroyed."""
+        ...
+
+    @property
+    def inventory(self) -> InventoryWrites:
+        """Return the calls that go through all rows."""
+        ...
+
     async def audit(self, event: "AuditEvent") -> None:
         """Write down who did what, in this transaction."""
         ...
@@ -224,6 +257,18 @@ class MetadataStore(Protocol):
 
         Raises:
             SchemaUnknown: it holds another.
+            MetadataUnavailable: it does not answer.
+        """
+        ...
+
+    async def faults(self, *, is_thorough: bool) -> tuple[str, ...]:
+        """Have the database look for damage within itself; return a line for each, none when all is well.
+
+        Args:
+            is_thorough: it compares its indexes with their tables, too. Where the engine offers nothing of the kind
+                (PostgreSQL), nothing is found.
+
+        Raises:
             MetadataUnavailable: it does not answer.
         """
         ...

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -109,8 +109,8 @@ class DestroyPackageFile:
     async def __call__(self, file_id: PackageFileId) -> None:
         """Remove its blob, then its row, then its package's row when that was the last file.
 
-        Ends quietly when the file is gone or not doomed. Where the blob cannot be removed, the row stays, with the
-        reason, and the sweep comes again.
+        Ends quietly when the file is gone or not doomed, or while a backup holds all blobs. Where the blob cannot be
+        removed, the row stays, with the reason, and the sweep comes again.
 
         Raises:
             MetadataUnavailable, StorageFull: the row may still be there; the sweep comes again, too.
@@ -119,7 +119,8 @@ class DestroyPackageFile:
         """
         async with self.store.reading() as rows:
             file = await rows.packages.file(file_id)
-        if file is None or file.status is not PackageFileStatus.PENDING_DESTRUCTION:
+            is_held = await rows.holds.is_destruction_held(now=datetime.now(UTC))
+        if file is None or file.status is not PackageFileStatus.PENDING_DESTRUCTION or is_held:
             return
         try:
             await self.blobs.delete(file.blob_key)

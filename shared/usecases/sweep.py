@@ -3,10 +3,9 @@
 Two sweeps at once do no harm: every change is compare-and-set, and the queue knows a job by its id.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -15,6 +14,8 @@ from shared.models import BlobKey, PackageFile
 from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, ProcessPackageFileJob
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
+from shared.usecases.blob_store_name import require_own_blob_store
+from shared.usecases.orphans import batches, without_row
 from shared.usecases.process import LEASE_SECONDS
 
 log = structlog.get_logger()
@@ -22,7 +23,6 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 _PATIENCE = timedelta(seconds=5)
 _ROWS_A_SWEEP = 500
-_KEYS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,9 @@ class Sweep:
         async with self.store.reading() as rows:
             unleased = await rows.packages.unleased(created_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
             lapsed = await rows.packages.lapsed(now=now, lease_seconds=2 * LEASE_SECONDS, limit=_ROWS_A_SWEEP)
-            doomed = await rows.packages.doomed(doomed_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
+            # What a backup copies must stay; the first sweep after it has them all.
+            is_held = await rows.holds.is_destruction_held(now=now)
+            doomed = () if is_held else await rows.packages.doomed(doomed_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
         for file in lapsed:
             await self._try_again(file)
         for file in unleased:
@@ -104,20 +106,26 @@ class SweepOrphans:
     async def __call__(self) -> int:
         """Walk the days that ended more than twice the longest upload ago; return how many blobs were removed.
 
-        The rows are looked at again right before each removal. A blob that cannot be removed is left for the next time.
+        The rows are looked at again right before each removal. A blob that cannot be removed is left for the next time,
+        and so are all of them while a backup holds them.
+
+        Raises:
+            BlobStoreForeign: the store is not this registry's, so what is in it may be somebody's.
         """
-        before = (datetime.now(UTC) - timedelta(seconds=2 * self.upload_max_seconds)).date()
+        await require_own_blob_store(self.store, self.blobs)
+        before = orphaned_before(self.upload_max_seconds)
         removed = await self.blobs.sweep_unfinished(before=before)
         async with aclosing(self.blobs.keys(before=before)) as keys:
-            async for batch in _batches(keys):
-                for key in await self._orphans(batch):
+            async for batch in batches(keys):
+                for key in await without_row(self.store, batch):
                     removed += await self._remove(key)
         log.info("blobs.swept", removed=removed, before=before.isoformat())
         return removed
 
     async def _remove(self, key: BlobKey) -> int:
-        if not await self._orphans([key]):
-            return 0
+        async with self.store.reading() as rows:
+            if await rows.holds.is_destruction_held(now=datetime.now(UTC)) or await rows.packages.known_blobs([key]):
+                return 0
         try:
             await self.blobs.delete(key)
         except BlobStoreUnavailable:
@@ -125,18 +133,7 @@ class SweepOrphans:
             return 0
         return 1
 
-    async def _orphans(self, keys: list[BlobKey]) -> list[BlobKey]:
-        async with self.store.reading() as rows:
-            known = await rows.packages.known_blobs(keys)
-        return [key for key in keys if key not in known]
 
-
-async def _batches(keys: AsyncIterator[BlobKey]) -> AsyncIterator[list[BlobKey]]:
-    batch: list[BlobKey] = []
-    async for key in keys:
-        batch.append(key)
-        if len(batch) == _KEYS_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def orphaned_before(upload_max_seconds: float) -> date:
+    """Return the first day of which a blob without a row may still be about to get one."""
+    return (datetime.now(UTC) - timedelta(seconds=2 * upload_max_seconds)).date()

@@ -336,7 +336,9 @@ class UploadPackageFile:
     async def _discard_unless_known(self, key: BlobKey) -> None:
         with suppress(MetadataUnavailable):
             async with self.store.reading() as rows:
-                if await rows.packages.known_blobs([key]):
+                # A backup whose snapshot has the row is about to copy it; the orphan sweep will have it afterwards.
+                is_held = await rows.holds.is_destruction_held(now=datetime.now(UTC))
+                if is_held or await rows.packages.known_blobs([key]):
                     return
             await self._discard(key)
 

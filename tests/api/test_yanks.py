@@ -133,6 +133,7 @@ async def test_one_file_is_yanked_by_itself_and_stays_so_without_its_package(bar
         "file_md5": before[0]["file_md5"],
         "file_sha1": before[0]["file_sha1"],
         "file_sha256": wheel.sha256,
+        "verified_at": before[0]["verified_at"],
         **yank,
     }
     assert await shown(bare_registry) == {WHEEL_NAME: "wrong platform", sdist.file_name: False}

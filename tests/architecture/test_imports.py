@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services.api": _SERVICE
     | {"aiohttp", "apispec", "backports", "compression", "jinja2", "marshmallow", "multidict", "yarl"},
     "services.worker": _SERVICE | {"shared.distributions", "arq", "redis"},
+    "services.maintenance": _SERVICE | {"services.standalone"},
     # It prepares the database at first start through a use case; all else it does by starting processes.
     "services.standalone": _WORDS | _LOGGING | {"shared.settings", "shared.backends", "shared.usecases", "redis"},
 }

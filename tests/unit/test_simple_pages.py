@@ -37,6 +37,7 @@ def file_with(yanked_reason: str | None) -> IndexedFile:
         yanked_reason=yanked_reason,
         has_provenance=False,
         uploaded_at=datetime(2026, 11, 21, tzinfo=UTC),
+        verified_at=None,
     )
 
 

@@ -168,6 +168,8 @@ TABLE: Mapping[type[LarderError], Row] = {
     errors.MetadataUnavailable: _unavailable,
     errors.MetadataDamaged: _unavailable,
     errors.SchemaUnknown: _unavailable,
+    errors.OperatorError: _unavailable,
+    errors.DatabaseNotEmpty: _unavailable,
     errors.QueueUnavailable: _unavailable,
     errors.SettingsInvalid: lambda _: message(500, "500 Internal Server Error"),
 }

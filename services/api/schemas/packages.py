@@ -52,6 +52,7 @@ class PackageFileSchema(LinkedSchema):
     file_md5 = fields.String(attribute="md5", allow_none=True)
     file_sha1 = fields.String(attribute="sha1")
     file_sha256 = fields.String(attribute="sha256")
+    verified_at = Instant()  # Larder's own.
 
 
 class YankSchema(Schema):

@@ -173,6 +173,7 @@ async def test_a_page_says_all_that_a_simple_page_needs(store: SqlMetadataStore)
             yanked_reason=None,
             has_provenance=False,
             uploaded_at=file.created_at,
+            verified_at=(await file_as_it_is(store, file)).verified_at,
         ),
     )
 

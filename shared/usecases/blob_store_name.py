@@ -1,0 +1,89 @@
+"""Tell whether the blob store is the one that belongs to the rows.
+
+Without that, a disk that is not mounted looks like a store whose every blob is lost, and a new database over an old
+store like a store full of orphans: one would be judged, the other swept away.
+"""
+
+import secrets
+from contextlib import aclosing
+from datetime import date
+
+from shared.errors import OperatorError
+from shared.models import PackageFileId
+from shared.ports.blob_store import BlobStore
+from shared.ports.metadata_store import MetadataStore
+
+
+class BlobStoreForeign(OperatorError):
+    """The blob store is not the one that belongs to the database: a disk is not mounted, or a URL names another.
+
+    Args:
+        found: the name that the store bears, or None.
+        expected: the name that the database has noted, or None.
+    """
+
+    def __init__(self, *, found: str | None, expected: str | None) -> None:
+        super().__init__(
+            "the blob store is not the one of this database: mount its disk, or look at LARDER_BLOB_URL; "
+            "`larder check` tells more"
+        )
+        self.found = found
+        self.expected = expected
+
+
+async def require_own_blob_store(store: MetadataStore, blobs: BlobStore) -> None:
+    """Return when the store bears the name that the rows have noted; where they have noted none yet, name it.
+
+    Raises:
+        BlobStoreForeign: it is another store, or none; see `check_blob_store`.
+        MetadataUnavailable, BlobStoreUnavailable, StorageFull: nobody can tell.
+    """
+    if await check_blob_store(store, blobs):
+        return
+    # The store first: rows that know a name which no store bears would wait for it for ever.
+    found = await blobs.name()
+    name = found or secrets.token_hex(16)
+    if found is None:
+        await blobs.give_name(name)
+    async with store.writing() as rows:
+        winner = await rows.inventory.name_blob_store(name)
+    if winner != name:  # Another worker did the same at the same time.
+        await blobs.give_name(winner)
+
+
+async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
+    """Return whether the store bears the name that the rows have noted, or they may yet take it over.
+
+    Rows that have noted none take over what they find, unless only one of the two knows of any files: then a new
+    database was put over an old store, or an empty directory stands where the store should be.
+
+    Returns:
+        False when it is to be taken over.
+
+    Raises:
+        BlobStoreForeign: it is another store, or none.
+        MetadataUnavailable, BlobStoreUnavailable: nobody can tell.
+    """
+    async with store.reading() as rows:
+        noted = await rows.inventory.blob_store_name()
+        knows_files = bool(await rows.inventory.files(after=PackageFileId(0), limit=1))
+    found = await blobs.name()
+    if noted is not None and noted == found:
+        return True
+    if noted is not None or knows_files != await _holds_blobs(blobs):
+        raise BlobStoreForeign(found=found, expected=noted)
+    return False
+
+
+async def adopt_blob_store(store: MetadataStore, blobs: BlobStore) -> None:
+    """Give the store the name that the rows have noted: for those who know that it is theirs."""
+    async with store.writing() as rows:
+        name = await rows.inventory.name_blob_store(await blobs.name() or secrets.token_hex(16))
+    await blobs.give_name(name)
+
+
+async def _holds_blobs(blobs: BlobStore) -> bool:
+    async with aclosing(blobs.keys(before=date.max)) as keys:
+        async for _ in keys:
+            return True
+    return False
