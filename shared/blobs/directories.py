@@ -57,6 +57,15 @@ class DayDirectories:
         return self._root_fd
 
     @contextmanager
+    def opened_root(self) -> Iterator[int]:
+        """Open the root once more: who lists an open directory shares its position with others who do, and misses some."""
+        descriptor = os.open(".", _OPEN_FLAGS, dir_fd=self.root_fd)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def opened(self, day: str) -> Iterator[int]:
         """Open the directory of a day.
 
@@ -141,7 +150,8 @@ class DayDirectories:
     @contextmanager
     def _opened_or_root(self, path: str) -> Iterator[int]:
         if path == "":
-            yield self.root_fd
+            with self.opened_root() as descriptor:
+                yield descriptor
             return
         with self.opened(path) as descriptor:
             yield descriptor

@@ -87,11 +87,11 @@ class LocalBlobStore:
 
     async def name(self) -> str | None:
         with storage_errors():
-            return await self._threads.run(naming.read_name, self._directories.root_fd)
+            return await self._threads.run(naming.read_name, self._directories)
 
     async def give_name(self, name: str) -> None:
         with storage_errors():
-            await self._threads.run(naming.write_name, self._directories.root_fd, name)
+            await self._threads.run(naming.write_name, self._directories, name)
 
     async def check(self) -> None:
         with storage_errors():

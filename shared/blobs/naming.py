@@ -7,21 +7,24 @@ import os
 import re
 from contextlib import suppress
 
+from shared.blobs.directories import DayDirectories
+
 _PREFIX = ".name-"
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
-def read_name(root: int) -> str | None:
-    """Return the name of the store below an open directory, or None.
+def read_name(directories: DayDirectories) -> str | None:
+    """Return the name of the store, or None.
 
     Raises:
         OSError: as the system says.
     """
-    found = _names(root)
+    with directories.opened_root() as root:
+        found = _names(root)
     return found[0] if len(found) == 1 else None
 
 
-def write_name(root: int, name: str) -> None:
+def write_name(directories: DayDirectories, name: str) -> None:
     """Give the store this name and take any other away.
 
     Raises:
@@ -30,13 +33,14 @@ def write_name(root: int, name: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise ValueError("the name of a blob store is 32 hexadecimal digits")
-    for other in _names(root):
-        if other != name:
-            with suppress(FileNotFoundError):
-                os.rmdir(_PREFIX + other, dir_fd=root)
-    with suppress(FileExistsError):
-        os.mkdir(_PREFIX + name, 0o700, dir_fd=root)
-    os.fsync(root)
+    with directories.opened_root() as root:
+        for other in _names(root):
+            if other != name:
+                with suppress(FileNotFoundError):
+                    os.rmdir(_PREFIX + other, dir_fd=root)
+        with suppress(FileExistsError):
+            os.mkdir(_PREFIX + name, 0o700, dir_fd=root)
+        os.fsync(root)
 
 
 def _names(root: int) -> list[str]:

@@ -35,11 +35,13 @@ class SqlScrubWrites(SqlScrubReads):
     """Implements ScrubWrites."""
 
     async def take_due(
-        self, file_ids: Sequence[PackageFileId], *, now: datetime, until: datetime
+        self, file_ids: Sequence[PackageFileId], *, verified_before: datetime, now: datetime, until: datetime
     ) -> tuple[PackageFile, ...]:
+        verified_at = package_files.c.verified_at
+        is_due = or_(verified_at.is_(None), verified_at < verified_before)
         rows = await self._transaction.rows(
             update(package_files)
-            .where(package_files.c.id.in_(list(file_ids)), _IS_DEFAULT, _is_free(now))
+            .where(package_files.c.id.in_(list(file_ids)), _IS_DEFAULT, is_due, _is_free(now))
             .values(scrub_held_until=until)
             .returning(*FILE_COLUMNS)
         )

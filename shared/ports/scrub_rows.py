@@ -29,9 +29,9 @@ class ScrubWrites(ScrubReads, Protocol):
     """Take files, and note what was found. All of it but `damage_file` is bookkeeping and bumps no counter."""
 
     async def take_due(
-        self, file_ids: Sequence[PackageFileId], *, now: datetime, until: datetime
+        self, file_ids: Sequence[PackageFileId], *, verified_before: datetime, now: datetime, until: datetime
     ) -> tuple[PackageFile, ...]:
-        """Hold those of the files that are still `default` and free, until then; return them by ascending id."""
+        """Hold those of the files that are still due, as `due` has it, until then; return them by ascending id."""
         ...
 
     async def note_verified(self, file_ids: Collection[PackageFileId], *, at: datetime) -> int:

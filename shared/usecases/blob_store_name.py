@@ -40,15 +40,11 @@ async def require_own_blob_store(store: MetadataStore, blobs: BlobStore) -> None
     """
     if await check_blob_store(store, blobs):
         return
-    # The store first: rows that know a name which no store bears would wait for it for ever.
-    found = await blobs.name()
-    name = found or secrets.token_hex(16)
-    if found is None:
-        await blobs.give_name(name)
+    name = await blobs.name() or secrets.token_hex(16)
+    # Inside the transaction, against its rule: whoever does the same at the same time must wait for the store's name,
+    # and a crash in between must not leave rows that know a name which no store bears.
     async with store.writing() as rows:
-        winner = await rows.inventory.name_blob_store(name)
-    if winner != name:  # Another worker did the same at the same time.
-        await blobs.give_name(winner)
+        await blobs.give_name(await rows.inventory.name_blob_store(name))
 
 
 async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
@@ -77,9 +73,9 @@ async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
 
 async def adopt_blob_store(store: MetadataStore, blobs: BlobStore) -> None:
     """Give the store the name that the rows have noted: for those who know that it is theirs."""
+    name = await blobs.name() or secrets.token_hex(16)
     async with store.writing() as rows:
-        name = await rows.inventory.name_blob_store(await blobs.name() or secrets.token_hex(16))
-    await blobs.give_name(name)
+        await blobs.give_name(await rows.inventory.name_blob_store(name))
 
 
 async def _holds_blobs(blobs: BlobStore) -> bool:

@@ -70,8 +70,9 @@ class Scrub:
     async def _take_some(self) -> tuple[PackageFile, ...]:
         await require_own_blob_store(self.store, self.blobs)
         now = datetime.now(UTC)
+        verified_before = now - self.interval
         async with self.store.reading() as rows:
-            due = await rows.scrub.due(verified_before=now - self.interval, now=now, limit=_FILES_AT_ONCE)
+            due = await rows.scrub.due(verified_before=verified_before, now=now, limit=_FILES_AT_ONCE)
         chosen: list[PackageFileId] = []
         size_bytes = 0
         for file in due:
@@ -83,7 +84,9 @@ class Scrub:
             return ()
         needed = timedelta(seconds=2 * size_bytes / self.bytes_per_second) + _SLACK
         async with self.store.writing() as rows:
-            return await rows.scrub.take_due(chosen, now=now, until=now + min(needed, LONGEST_SCRUB_HOLD))
+            return await rows.scrub.take_due(
+                chosen, verified_before=verified_before, now=now, until=now + min(needed, LONGEST_SCRUB_HOLD)
+            )
 
     async def _is_whole(self, file: PackageFile) -> bool:
         """Say whether the bytes are whole; if they are not, see to it."""

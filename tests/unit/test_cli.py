@@ -9,7 +9,8 @@ import pytest
 
 from services.cli import main
 
-_COMMANDS = ("serve", "api", "worker", "migrate")
+_COMMANDS = ("serve", "api", "worker", "migrate", "check", "backup", "restore")
+_ARGUMENTS = {"backup": ["copy"], "restore": ["copy"]}
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,9 @@ def test_without_a_command_it_shows_the_help_and_fails_as_bad_usage(capsys: pyte
     assert shown.err.startswith("usage: larder ")
 
 
-@pytest.mark.parametrize("arguments", [["publish"], ["serve", "--port", "1"], ["api", "--fd", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["publish"], ["serve", "--port", "1"], ["api", "--fd", "x"], ["backup"], ["restore"]]
+)
 def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
@@ -93,7 +96,7 @@ def test_a_bad_setting_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.setenv("LARDER_PORT", "http")
 
-    assert main([command]) == 2
+    assert main([command, *_ARGUMENTS.get(command, [])]) == 2
 
     shown = capsys.readouterr()
     assert shown.out == ""

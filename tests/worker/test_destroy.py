@@ -115,6 +115,15 @@ class _CutOff:
     async def sweep_unfinished(self, *, before: date) -> int:
         return await self.blobs.sweep_unfinished(before=before)
 
+    def unfinished(self, *, before: date) -> AsyncGenerator[BlobKey, None]:
+        return self.blobs.unfinished(before=before)
+
+    async def name(self) -> str | None:
+        return await self.blobs.name()
+
+    async def give_name(self, name: str) -> None:
+        await self.blobs.give_name(name)
+
     async def check(self) -> None:
         await self.blobs.check()
 

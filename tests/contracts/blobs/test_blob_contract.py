@@ -317,3 +317,39 @@ async def test_two_stores_of_the_same_place_see_the_same_blobs(store: BlobStore,
         await other.delete(key)
         with pytest.raises(BlobMissing):
             await store.locate(key)
+
+
+async def test_a_store_has_no_name_before_it_is_given_one_and_then_keeps_it(
+    store: BlobStore, premises: Premises
+) -> None:
+    assert await store.name() is None
+
+    await store.give_name("a" * 32)
+    await store.give_name("b" * 32)
+    await store.give_name("b" * 32)
+
+    assert await store.name() == "b" * 32
+    async with premises.open_store() as other:
+        assert await other.name() == "b" * 32
+    assert await keys_of(store) == []
+
+
+@pytest.mark.parametrize("name", ["", "../escape", "a" * 31, "A" * 32])
+async def test_a_store_takes_no_name_of_another_form(store: BlobStore, name: str) -> None:
+    with pytest.raises(ValueError, match="name of a blob store"):
+        await store.give_name(name)
+
+
+async def test_several_may_list_one_store_at_once_and_each_sees_all_of_it(store: BlobStore, premises: Premises) -> None:
+    keys = [new_blob_key(NOON - timedelta(days=400 * number)) for number in range(12)]
+    premises.expected = set(keys)
+    for key in keys:
+        await put(store, key, b"")
+    await store.give_name("a" * 32)
+
+    async with asyncio.TaskGroup() as group:
+        listings = [group.create_task(keys_of(store)) for _ in range(24)]
+        names = [group.create_task(store.name()) for _ in range(24)]
+
+    assert all(set(listing.result()) == set(keys) for listing in listings)
+    assert {name.result() for name in names} == {"a" * 32}

@@ -64,6 +64,9 @@ QUERIES: dict[str, ProjectQuery] = {
     "lapsed": lambda rows, _: rows.packages.lapsed(now=NOW, lease_seconds=30, limit=100),
     "doomed": lambda rows, _: rows.packages.doomed(doomed_before=NOW, limit=100),
     "used_bytes": lambda rows, project: rows.storage.used_bytes(project.id),
+    "due_for_scrub": lambda rows, _: rows.scrub.due(verified_before=NOW, now=NOW, limit=16),
+    "files_of_inventory": lambda rows, _: rows.inventory.files(after=PackageFileId(7), limit=100),
+    "core_metadata_of_inventory": lambda rows, _: rows.inventory.core_metadata(after=PackageFileId(7), limit=100),
     "by_digest": lambda rows, _: rows.tokens.by_digest("7"),
     "of_user": lambda rows, _: rows.tokens.of_user(UserId(7), name="name-7"),
     "personal": lambda rows, _: rows.tokens.personal(TokenId(7)),
@@ -104,6 +107,7 @@ INDEXES = {
     "unleased": "ix_package_files_unleased",
     "lapsed": "ix_package_files_leased",
     "doomed": "ix_package_files_doomed",
+    "due_for_scrub": "ix_package_files_scrub",
     "project_by_path": "uq_projects_full_path_key",
     "namespace_by_path": "uq_namespaces_full_path_key",
 }
