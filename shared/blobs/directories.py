@@ -58,7 +58,7 @@ class DayDirectories:
 
     @contextmanager
     def opened_root(self) -> Iterator[int]:
-        """Open the root once more: who lists an open directory shares its position with others who do, and misses some."""
+        """Open the root once more: two who list one descriptor share its position, and each misses entries."""
         descriptor = os.open(".", _OPEN_FLAGS, dir_fd=self.root_fd)
         try:
             yield descriptor

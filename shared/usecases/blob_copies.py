@@ -73,6 +73,7 @@ class BlobCopies:
                 done += len(batch)
                 bytes_done += sum(file.size_bytes for file in batch)
                 self._tell(Progress(done, files, bytes_done, size_bytes))
+        self.uncopied.sort(key=lambda one: one.file.id)
 
     async def _rows(self) -> AsyncIterator[tuple[PackageFile, ...]]:
         after = PackageFileId(0)
