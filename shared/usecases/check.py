@@ -68,7 +68,14 @@ class CheckRegistry:
             # Nothing can be said of single files: all of them may be where the right store is.
             problem = f"it bears the name {foreign.found} and the database has noted {foreign.expected}; "
             problem += f"{len(missing)} of {report.checked['files']} files are not in it"
-            report.findings.append(Finding(FindingKind.BLOB_STORE, "blob store", problem, is_adoptable=not missing))
+            report.findings.append(
+                Finding(
+                    FindingKind.BLOB_STORE,
+                    "blob store",
+                    problem,
+                    is_adoptable=not missing and report.checked["files"] > 0,
+                )
+            )
         else:
             report.findings += missing
             await check_for_orphans(report, self.store, self.blobs, before=orphaned_before(self.upload_max_seconds))

@@ -50,10 +50,10 @@ def larder_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "services.cli", *arguments]
 
 
-def run_larder(command: str, settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run_larder(command: str, settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the console command to its end."""
     return subprocess.run(
-        larder_command(command),
+        larder_command(command, *arguments),
         env=clean_environment(settings),
         capture_output=True,
         text=True,
