@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 
-from services.maintenance.progress import ProgressLine, run_to_its_end
+from services.maintenance.progress import ProgressLine, one_line, run_to_its_end
 from shared.backends import open_existing_blobs, open_existing_store
 from shared.settings import Settings
 from shared.usecases.blob_copies import Tell
@@ -64,9 +64,9 @@ def _tell(report: CheckReport, outcomes: list[Outcome], options: CheckOptions) -
         outcome = told.get(id(finding))
         if outcome is not None:
             line += f" -- {'mended' if outcome.is_mended else 'not mended'}: {outcome.told}"
-        print(_one_line(line))
+        print(one_line(line))
     for note in report.notes:
-        print(_one_line(f"note: {note}"))
+        print(one_line(f"note: {note}"))
     print(_summary(report, outcomes, options))
 
 
@@ -89,8 +89,3 @@ def _as_json(report: CheckReport, outcomes: list[Outcome]) -> dict[str, object]:
             entry |= {"mended": outcome.is_mended, "told": outcome.told}
         findings.append(entry)
     return {"findings": findings, "notes": report.notes, "checked": report.checked}
-
-
-def _one_line(text: str) -> str:
-    """Return the text without what would break the line, or play with a terminal: file names are anybody's."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -60,6 +60,11 @@ def human_size(size_bytes: int) -> str:
     return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size_bytes} bytes"
 
 
+def one_line(text: str) -> str:
+    """Return the text without what would break the line, or play with a terminal: file names are anybody's."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Run work that cleans up after itself; Ctrl-C and SIGTERM cancel it.
 

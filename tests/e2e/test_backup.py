@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from tests.e2e.processes import (
 )
 from tests.faults.ledger import wait_until_processed
 from tests.registry_client import RegistryClient, open_client
-from tests.waiting import wait_for
+from tests.waiting import eventually, wait_for
 
 _SEED = 20261201
 _CALM = 12
@@ -74,9 +75,11 @@ async def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it(tmp
                 ended_at = time.monotonic()
                 assert told.returncode == 0, told.stderr
                 enough = len(story.published) + _DURING
-                async with asyncio.timeout(120):
-                    while len(story.published) < enough or len(story.deletes_sent) < _BEFORE // 2:
-                        await asyncio.to_thread(time.sleep, 0.05)
+
+                async def has_gone_on() -> bool:
+                    return len(story.published) >= enough and len(story.deletes_sent) >= _BEFORE // 2
+
+                await eventually(has_gone_on, what="the clients have gone on", timeout_seconds=120)
                 stop.set()
             await wait_until_processed(larder.data_dir / "larder.sqlite3", timeout_seconds=120)
         checked = await asyncio.to_thread(run_larder, "check", {"DATA_DIR": str(larder.data_dir)}, "--full")
@@ -214,7 +217,9 @@ async def _delete_and_yank(story: _Story, client: RegistryClient, larder: Larder
     mixed = list(names)
     random.Random(_SEED).shuffle(mixed)
     for number, name in enumerate(mixed):
-        await asyncio.to_thread(time.sleep, 0.15)  # So that the backup, whose process has to start, falls in between.
+        await asyncio.to_thread(
+            threading.Event().wait, 0.15
+        )  # So that the backup, whose process has to start, falls in between.
         if number % 2:
             async with client.session.put(f"{api}/{ids[name]}/yank", headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
