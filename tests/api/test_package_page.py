@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from services.api.schemas.out import instant
 from shared.models import AccessLevel, PackageStatus, RegistryAccess, Visibility
 from tests.api.published import CONTENT, add_deploy_token, add_job, publish
 from tests.api.registry import Answer, Registry
@@ -100,6 +101,11 @@ async def test_the_page_shows_files_versions_install_lines_and_the_description_a
     assert pip == f"pip install --index-url {index} pkg==1.0"
     assert uv == f"uv pip install --index-url {index} pkg==1.0"
     assert description == f"# A heading\n\n{EVIL}\n\nThe end.\ufffd[2J\n"
+    async with registry.backends.store.reading() as rows:
+        judged = await rows.packages.file(wheel.id)
+    assert judged is not None
+    assert judged.verified_at is not None
+    assert f'<time datetime="{instant(judged.verified_at)}">{judged.verified_at:%Y-%m-%d}</time>' in page
     assert "A summary with &lt;b&gt;markup&lt;/b&gt;" in page
     assert "<script" not in page
     assert outline.tags.isdisjoint({"script", "img", "b", "iframe", "form", "input", "object"})

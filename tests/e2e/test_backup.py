@@ -138,6 +138,7 @@ def test_a_backup_that_is_told_to_stop_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "backup").exists() is (process.returncode == 0)
 
 
+@pytest.mark.slow
 def test_a_registry_is_backed_up_restored_and_checked_from_the_command_line(tmp_path: Path) -> None:
     settings, restored = {"DATA_DIR": str(tmp_path / "var")}, {"DATA_DIR": str(tmp_path / "restored")}
     assert run_larder("check", settings).returncode == 2, "there is nothing to check"

@@ -131,6 +131,7 @@ async def test_a_backup_comes_back_byte_for_byte(
     assert (await report.by_size()).findings == [], "and the registry itself goes on as before"
 
 
+@pytest.mark.slow
 async def test_a_backup_is_its_owners_alone(registry: Registry, published: list[PackageFile], tmp_path: Path) -> None:
     place = tmp_path / "backup"
 
@@ -167,6 +168,7 @@ async def test_what_is_deleted_while_a_backup_is_made_is_in_it_and_goes_afterwar
         assert not await rows.holds.is_destruction_held(now=datetime.now(UTC))
 
 
+@pytest.mark.slow
 async def test_files_that_were_lost_before_are_named_and_come_back_in_error(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ async def test_files_that_were_lost_before_are_named_and_come_back_in_error(
     assert (await check(settings)).findings == []
 
 
+@pytest.mark.slow
 async def test_a_blob_that_rotted_in_the_backup_is_noticed(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -199,6 +202,7 @@ async def test_a_blob_that_rotted_in_the_backup_is_noticed(
     assert [lost.file.id for lost in restored.lost] == [published[0].id]
 
 
+@pytest.mark.slow
 async def test_a_database_that_rotted_in_the_backup_is_not_restored(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -212,6 +216,7 @@ async def test_a_database_that_rotted_in_the_backup_is_not_restored(
     assert list((tmp_path / "restored").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling"])
 async def test_a_place_that_is_taken_is_refused(registry: Registry, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "backup"
@@ -231,6 +236,7 @@ async def test_a_place_that_is_taken_is_refused(registry: Registry, tmp_path: Pa
     assert sorted(path for path in tmp_path.rglob("*") if ".name-" not in path.name) == before
 
 
+@pytest.mark.slow
 async def test_two_backups_to_one_place_do_not_meet(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -242,6 +248,7 @@ async def test_two_backups_to_one_place_do_not_meet(
     assert (await asyncio.to_thread(read_manifest, tmp_path / "backup")).files == 4
 
 
+@pytest.mark.slow
 async def test_what_a_killed_backup_left_is_cleared_by_the_next(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -255,6 +262,7 @@ async def test_what_a_killed_backup_left_is_cleared_by_the_next(
     assert (await asyncio.to_thread(read_manifest, tmp_path / "backup")).files == 4
 
 
+@pytest.mark.slow
 async def test_a_backup_that_is_stopped_leaves_nothing_and_holds_nothing(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -277,6 +285,7 @@ async def test_a_backup_that_is_stopped_leaves_nothing_and_holds_nothing(
         assert not await rows.holds.is_destruction_held(now=datetime.now(UTC))
 
 
+@pytest.mark.slow
 async def test_a_backup_whose_hold_was_lost_is_none(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -292,6 +301,7 @@ async def test_a_backup_whose_hold_was_lost_is_none(
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.slow
 async def test_a_store_whose_disk_is_away_is_not_backed_up(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -304,6 +314,7 @@ async def test_a_store_whose_disk_is_away_is_not_backed_up(
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.slow
 async def test_a_directory_that_is_not_empty_is_not_restored_into(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -317,6 +328,7 @@ async def test_a_directory_that_is_not_empty_is_not_restored_into(
     assert blobs_in(tmp_path / "restored") == before
 
 
+@pytest.mark.slow
 async def test_a_restore_that_fails_leaves_the_directory_empty(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -333,6 +345,7 @@ async def test_a_restore_that_fails_leaves_the_directory_empty(
         assert list((tmp_path / "restored").iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_what_a_killed_restore_left_is_cleared_by_the_next(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -347,6 +360,7 @@ async def test_what_a_killed_restore_left_is_cleared_by_the_next(
     assert (await check(settings)).findings == []
 
 
+@pytest.mark.slow
 async def test_what_is_no_backup_or_of_another_time_is_refused(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -363,6 +377,7 @@ async def test_what_is_no_backup_or_of_another_time_is_refused(
     assert list((tmp_path / "restored").iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_a_backup_of_a_newer_version_is_refused_and_leaves_nothing(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
@@ -380,6 +395,7 @@ async def test_a_backup_of_a_newer_version_is_refused_and_leaves_nothing(
     assert list((tmp_path / "restored").iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_a_database_that_is_there_is_not_replaced(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:

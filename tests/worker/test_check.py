@@ -59,6 +59,7 @@ def target(file: PackageFile) -> str:
     return f"package_file:{file.id}"
 
 
+@pytest.mark.slow
 async def test_a_registry_in_order_is_clean(registry: Registry) -> None:
     await publish(registry, 0, 1)
     await put(registry, datetime.now(UTC))
@@ -105,6 +106,7 @@ async def test_orphans_are_found_when_they_can_get_no_row_any_more_and_removed(r
     assert left == {file.blob_key, young}
 
 
+@pytest.mark.slow
 async def test_part_files_of_killed_uploads_are_found_and_removed(registry: Registry) -> None:
     await publish(registry, 0)
     old, young = await put(registry, _OLD), await put(registry, datetime.now(UTC))
@@ -120,6 +122,7 @@ async def test_part_files_of_killed_uploads_are_found_and_removed(registry: Regi
     assert (root / f"{young}.part").exists()
 
 
+@pytest.mark.slow
 async def test_stored_metadata_that_its_page_would_not_vouch_for_is_withdrawn(registry: Registry) -> None:
     damaged, _ = await publish(registry, 0, 1)
     execute(registry, f"UPDATE package_file_metadata SET core_metadata = X'00' WHERE file_id = {damaged.id}")  # noqa: S608
@@ -133,6 +136,7 @@ async def test_stored_metadata_that_its_page_would_not_vouch_for_is_withdrawn(re
     assert (await check_of(registry).by_size()).findings == []
 
 
+@pytest.mark.slow
 async def test_a_package_without_files_is_found_and_removed(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
     execute(registry, "DELETE FROM package_file_metadata")
@@ -146,6 +150,7 @@ async def test_a_package_without_files_is_found_and_removed(registry: Registry) 
     assert registry.count("packages") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [
@@ -163,6 +168,7 @@ async def test_files_that_wait_for_too_long_are_found_and_left_to_the_worker(reg
     assert [outcome.is_mended for outcome in await repair(registry, report)] == [False]
 
 
+@pytest.mark.slow
 async def test_files_that_wait_as_they_should_are_noted(registry: Registry) -> None:
     await registry.upload(b"whatever", file_name="pkg-1.0.tar.gz")
 
@@ -172,6 +178,7 @@ async def test_files_that_wait_as_they_should_are_noted(registry: Registry) -> N
     assert report.notes == ["1 files wait for a worker or are being processed"]
 
 
+@pytest.mark.slow
 async def test_broken_references_are_found_and_cannot_be_mended(registry: Registry) -> None:
     await publish(registry, 0)
     execute(registry, "DELETE FROM packages")
@@ -183,6 +190,7 @@ async def test_broken_references_are_found_and_cannot_be_mended(registry: Regist
     assert not (await repair(registry, report))[0].is_mended
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_another_is_one_finding_and_no_file_is_judged(registry: Registry) -> None:
     files = await publish(registry, 0, 1)
     await scrub_of(registry)()
@@ -197,6 +205,7 @@ async def test_a_store_that_is_another_is_one_finding_and_no_file_is_judged(regi
         assert (await file_as_it_is(registry, file.id)).status is PackageFileStatus.DEFAULT
 
 
+@pytest.mark.slow
 async def test_a_store_that_was_moved_without_its_name_is_known_by_its_files(registry: Registry) -> None:
     await publish(registry, 0)
     await scrub_of(registry)()
@@ -211,6 +220,7 @@ async def test_a_store_that_was_moved_without_its_name_is_known_by_its_files(reg
     assert (await check_of(registry).by_size()).findings == []
 
 
+@pytest.mark.slow
 async def test_a_file_that_cannot_be_read_is_found_and_not_judged(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
     blobs = Faulty(registry.backends.blobs, file.blob_key)
@@ -222,6 +232,7 @@ async def test_a_file_that_cannot_be_read_is_found_and_not_judged(registry: Regi
     assert [outcome.told for outcome in await repair(registry, report)] == ["its bytes are whole by now"]
 
 
+@pytest.mark.slow
 async def test_nothing_is_removed_while_a_backup_holds_it(registry: Registry) -> None:
     await publish(registry, 0)
     await put(registry, _OLD)
@@ -237,6 +248,7 @@ async def test_nothing_is_removed_while_a_backup_holds_it(registry: Registry) ->
     assert len(registry.blobs_on_disk()) == 2
 
 
+@pytest.mark.slow
 async def test_another_schema_cannot_be_checked(registry: Registry) -> None:
     execute(registry, "UPDATE alembic_version SET version_num = '9999'")
 

@@ -46,6 +46,7 @@ async def test_a_deleted_file_is_destroyed_when_the_hold_is_over(registry: Regis
     assert registry.blobs_on_disk() == []
 
 
+@pytest.mark.slow
 async def test_the_sweep_brings_doomed_files_back_when_the_hold_is_over(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
     execute(
@@ -63,6 +64,7 @@ async def test_the_sweep_brings_doomed_files_back_when_the_hold_is_over(registry
     assert await redis.exists(f"arq:job:destroy:{file.id}") == 1
 
 
+@pytest.mark.slow
 async def test_orphans_stay_while_they_are_held(registry: Registry) -> None:
     await publish(registry, 0)
     key = new_blob_key(_LONG_AGO)
@@ -76,6 +78,7 @@ async def test_orphans_stay_while_they_are_held(registry: Registry) -> None:
     assert await sweep() == 1
 
 
+@pytest.mark.slow
 async def test_the_bytes_of_a_refused_upload_stay_while_they_are_held(registry: Registry) -> None:
     held = await hold(registry)
     with pytest.raises(ValidationFailed):

@@ -42,6 +42,7 @@ async def test_whole_files_are_verified_and_then_left_alone_for_long(registry: R
     assert before <= found.verified_at <= datetime.now(UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
@@ -121,6 +122,7 @@ async def test_a_disk_that_is_not_mounted_says_nothing_about_files(registry: Reg
     assert audited(registry, "package_file.damaged") == []
 
 
+@pytest.mark.slow
 async def test_a_disk_that_goes_away_between_two_looks_says_nothing_about_files(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
 
@@ -137,6 +139,7 @@ async def test_a_disk_that_goes_away_between_two_looks_says_nothing_about_files(
     assert found.status is PackageFileStatus.DEFAULT
 
 
+@pytest.mark.slow
 async def test_a_new_database_over_an_old_store_sweeps_nothing_away(registry: Registry) -> None:
     await publish(registry, 0)
     await scrub_of(registry)()
@@ -150,6 +153,7 @@ async def test_a_new_database_over_an_old_store_sweeps_nothing_away(registry: Re
     assert len(registry.blobs_on_disk()) == 1
 
 
+@pytest.mark.slow
 async def test_a_file_that_cannot_be_read_is_put_off_and_not_judged(registry: Registry) -> None:
     unreadable, whole = await publish(registry, 0, 1)
     blobs = Faulty(registry.backends.blobs, unreadable.blob_key)
@@ -162,6 +166,7 @@ async def test_a_file_that_cannot_be_read_is_put_off_and_not_judged(registry: Re
     assert other.verified_at != whole.verified_at
 
 
+@pytest.mark.slow
 async def test_what_is_whole_at_the_second_look_is_not_judged(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
     content = blob_of(registry, file).read_bytes()
@@ -184,6 +189,7 @@ async def test_what_is_whole_at_the_second_look_is_not_judged(registry: Registry
     assert found.verified_at != file.verified_at
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_deleted_meanwhile_is_not_judged(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
     blob_of(registry, file).unlink()
@@ -203,6 +209,7 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_judged(registry: Registry
     assert found.status is PackageFileStatus.PENDING_DESTRUCTION
 
 
+@pytest.mark.slow
 async def test_several_workers_share_the_files(registry: Registry) -> None:
     await publish(registry, *range(6))
     scrubs = [scrub_of(registry) for _ in range(3)]
@@ -212,6 +219,7 @@ async def test_several_workers_share_the_files(registry: Registry) -> None:
     assert sum(looked_at) == 6
 
 
+@pytest.mark.slow
 async def test_reading_is_spread_over_time(registry: Registry) -> None:
     await publish(registry, 0, 1)
     loop = asyncio.get_running_loop()
