@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import BlobStoreUnavailable
+from shared.errors import BlobStoreUnavailable, MetadataUnavailable
 from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, PackageStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore
@@ -58,10 +58,19 @@ class CheckRegistry:
         return await self._check(look_at_bytes, is_thorough=True)
 
     async def _check(self, look: _Look, *, is_thorough: bool) -> CheckReport:
-        await self.store.check_schema()
         report = CheckReport()
         for fault in await self.store.faults(is_thorough=is_thorough):
             report.findings.append(Finding(FindingKind.DATABASE, "database", fault))
+        try:
+            await self._check_rows(report, look)
+        except MetadataUnavailable:
+            if not report.findings:
+                raise
+            report.notes.append("the rest could not be checked, because the database is damaged")
+        return report
+
+    async def _check_rows(self, report: CheckReport, look: _Look) -> None:
+        await self.store.check_schema()
         foreign = await self._foreign_store()
         missing = await self._check_files(report, look)
         if foreign is not None:
@@ -82,7 +91,6 @@ class CheckRegistry:
         await self._check_core_metadata(report)
         await self._check_doomed(report)
         await self._check_packages(report)
-        return report
 
     async def _foreign_store(self) -> BlobStoreForeign | None:
         try:

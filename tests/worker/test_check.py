@@ -1,10 +1,13 @@
 """What a check finds, that it changes nothing, what a repair mends, and that both leave a running registry alone."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from shared.backends import open_store_in, take_snapshot
 from shared.blob_keys import new_blob_key
 from shared.errors import SchemaUnknown
 from shared.models import BlobKey, PackageFile, PackageFileStatus
@@ -188,6 +191,23 @@ async def test_broken_references_are_found_and_cannot_be_mended(registry: Regist
     assert (FindingKind.DATABASE, "database") in found(report)
     assert "refers to a row of packages that is not there" in report.findings[0].problem
     assert not (await repair(registry, report))[0].is_mended
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_damaged_is_found_whatever_can_still_be_read(
+    registry: Registry, tmp_path: Path
+) -> None:
+    await publish(registry, 0)
+    whole = tmp_path / "whole.sqlite3"
+    await take_snapshot(registry.settings, whole)
+    for name, start in (("torn", 20 * 4096), ("none", 0)):
+        torn = tmp_path / name
+        content = bytearray(whole.read_bytes())
+        content[start : start + 8 * 4096] = os.urandom(8 * 4096)
+        torn.write_bytes(content)
+        async with open_store_in(torn) as store:
+            report = await replace(check_of(registry), store=store).by_size()
+        assert report.findings[0].kind is FindingKind.DATABASE
 
 
 @pytest.mark.slow
