@@ -32,6 +32,14 @@ _FAILED = 1
 _BAD_SETTINGS = 2
 _NOT_CHECKED = 2
 
+_FAULTS: dict[type[Exception], str] = {
+    MetadataUnavailable: "the database does not answer: look at LARDER_DATABASE_URL and at the database",
+    DatabaseNotEmpty: "the database holds something already: name an empty one in LARDER_DATABASE_URL",
+    QueueUnavailable: "Redis does not answer: look at LARDER_REDIS_URL and at Redis",
+    BlobStoreUnavailable: "the blob store does not answer: look at LARDER_BLOB_URL",
+    StorageFull: "the disk is full",
+}
+
 _EXIT_CODES = """
 exit codes:
   0  it did what was asked, or stopped as it was told
@@ -307,19 +315,10 @@ def _explain(error: Exception) -> tuple[int, str] | None:
             )
         case MetadataDamaged():
             return _FAILED, f"the database cannot be read ({error}): it is damaged; put a backup in its place"
-        case MetadataUnavailable():
-            return _FAILED, "the database does not answer: look at LARDER_DATABASE_URL and at the database"
-        case QueueUnavailable():
-            return _FAILED, "Redis does not answer: look at LARDER_REDIS_URL and at Redis"
-        case BlobStoreUnavailable():
-            return _FAILED, "the blob store does not answer: look at LARDER_BLOB_URL"
-        case DatabaseNotEmpty():
-            return _FAILED, "the database holds something already: name an empty one in LARDER_DATABASE_URL"
-        case StorageFull():
-            return _FAILED, "the disk is full"
         case OSError():
             return _FAILED, str(error)
-    return None
+    told = _FAULTS.get(type(error))
+    return None if told is None else (_FAILED, told)
 
 
 def _version() -> str:

@@ -2,11 +2,8 @@
 
 from sqlalchemy import text
 
-from shared.errors import MetadataUnavailable
 from shared.metadata.transaction import Transaction
 
-# Primary result codes of SQLite. Source: https://www.sqlite.org/rescode.html
-_CORRUPT, _NOT_A_DATABASE = 11, 26
 _MOST_LINES = 20
 
 
@@ -21,10 +18,3 @@ async def faults_within(transaction: Transaction, *, is_thorough: bool) -> tuple
     for table, row_id, target, *_ in map(tuple, broken[:_MOST_LINES]):
         lines.append(f"row {row_id} of {table} refers to a row of {target} that is not there")
     return tuple(lines)
-
-
-def damage_told_by(error: MetadataUnavailable) -> str | None:
-    """Return what SQLite says of a file that it cannot even check; None when it does not answer for other reasons."""
-    driver_error = getattr(error.__cause__, "orig", None)
-    code = getattr(driver_error, "sqlite_errorcode", None)
-    return str(driver_error) if code is not None and code & 0xFF in (_CORRUPT, _NOT_A_DATABASE) else None

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, inspect, text
 
-from shared.errors import MetadataUnavailable, SchemaUnknown
+from shared.errors import MetadataDamaged, SchemaUnknown
 from shared.metadata.audit import write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
 from shared.metadata.engine import open_doors
-from shared.metadata.faults_within import damage_told_by, faults_within
+from shared.metadata.faults_within import faults_within
 from shared.metadata.forwarding import SqlForwardingReads
 from shared.metadata.holds import SqlHoldReads, SqlHoldWrites
 from shared.metadata.instance_settings import SqlSettingReads, SqlSettingWrites
@@ -28,8 +28,8 @@ from shared.metadata.package_reads import SqlPackageReads
 from shared.metadata.package_writes import SqlPackageWrites
 from shared.metadata.protection_rules import SqlProtectionRuleReads, SqlProtectionRuleWrites
 from shared.metadata.schema import REVISION
-from shared.metadata.storage import SqlStorageReads, SqlStorageWrites, settle_storage
 from shared.metadata.scrub import SqlScrubReads, SqlScrubWrites
+from shared.metadata.storage import SqlStorageReads, SqlStorageWrites, settle_storage
 from shared.metadata.tenant_changes import SqlTenantChanges
 from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
@@ -131,10 +131,8 @@ class SqlMetadataStore:
         try:
             async with self._transaction(self.doors.reader) as transaction:
                 return await faults_within(transaction, is_thorough=is_thorough)
-        except MetadataUnavailable as error:
-            if (damage := damage_told_by(error)) is None:
-                raise
-            return (damage,)
+        except MetadataDamaged as error:
+            return (str(error),)
 
     @asynccontextmanager
     async def _transaction(self, door: Door) -> AsyncIterator[Transaction]:

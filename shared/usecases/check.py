@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import BlobStoreUnavailable, MetadataUnavailable
+from shared.errors import BlobStoreUnavailable, MetadataDamaged
 from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, PackageStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore
@@ -63,9 +63,7 @@ class CheckRegistry:
             report.findings.append(Finding(FindingKind.DATABASE, "database", fault))
         try:
             await self._check_rows(report, look)
-        except MetadataUnavailable:
-            if not report.findings:
-                raise
+        except MetadataDamaged:
             report.notes.append("the rest could not be checked, because the database is damaged")
         return report
 

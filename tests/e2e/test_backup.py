@@ -27,7 +27,7 @@ from tests.e2e.processes import (
     running_larder,
     session_members,
 )
-from tests.faults.ledger import wait_until_processed
+from tests.faults.data_directory import DataDirectory
 from tests.registry_client import RegistryClient, open_client
 from tests.waiting import eventually, wait_for
 
@@ -81,7 +81,7 @@ async def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it(tmp
 
                 await eventually(has_gone_on, what="the clients have gone on", timeout_seconds=120)
                 stop.set()
-            await wait_until_processed(larder.data_dir / "larder.sqlite3", timeout_seconds=120)
+            await _until_nothing_waits(larder)
         checked = await asyncio.to_thread(run_larder, "check", {"DATA_DIR": str(larder.data_dir)}, "--full")
         assert (checked.returncode, checked.stdout.splitlines()[0][:5]) == (0, "clean"), checked.stdout
 
@@ -93,7 +93,7 @@ async def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it(tmp
 
     with running_larder(tmp_path / "restored") as larder:
         async with open_client(larder.url, larder.token, larder.project_id) as client:
-            await wait_until_processed(larder.data_dir / "larder.sqlite3", timeout_seconds=120)
+            await _until_nothing_waits(larder)
             pages = {name: await client.page(name) for name in await client.names()}
             kept = {
                 name: content
@@ -194,6 +194,13 @@ async def _bytes_of(client: RegistryClient, page: dict[str, Any] | None) -> byte
         return None
     (file,) = page["files"]
     return await client.download(file["url"])
+
+
+async def _until_nothing_waits(larder: LarderProcess) -> None:
+    directory = DataDirectory(larder.data_dir)
+    await asyncio.to_thread(
+        wait_for, lambda: directory.count_waiting() == 0, what="nothing waits any more", timeout_seconds=120
+    )
 
 
 async def _publish_all(story: _Story, client: RegistryClient, names: Iterator[str]) -> None:

@@ -112,6 +112,7 @@ def indexed_files(draw: st.DrawFn) -> IndexedFile:
         metadata_sha256=draw(DIGESTS | st.none()),
         yanked_reason=draw(REASONS),
         has_provenance=draw(st.booleans()),
+        verified_at=None,
         uploaded_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=draw(st.integers(0, 10**15))),
     )
 
