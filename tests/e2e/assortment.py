@@ -118,9 +118,9 @@ def arrived(cwd: Path) -> dict[str, str]:
     return {name: version for name, version in found if name in NAMES}
 
 
-def bulk() -> dict[str, bytes]:
+def bulk(size: int = 100_000) -> dict[str, bytes]:
     """Return a member by which a wheel is far larger than what is needed to read its metadata."""
-    return {"bulk.bin": os.urandom(100_000)}
+    return {"bulk.bin": os.urandom(size)}
 
 
 def stock(larder: LarderProcess) -> Assortment:

@@ -52,10 +52,11 @@ def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LarderProcess]:
 def assortment(larder: LarderProcess) -> Assortment:
     stocked = stock(larder)
     # A backslash is in no name of a member that could be unpacked everywhere, so no metadata is taken out.
-    for version, need in (("1.0", "needed"), ("2.0", "needed>=5")):
+    # Of different sizes, by which the log tells them apart.
+    for version, need, size in (("1.0", "needed", 100_000), ("2.0", "needed>=5", 110_000)):
         metadata = core_metadata("bare", version, requires_dist=need)
         stocked.wheels[f"bare {version}"] = build_wheel(
-            "bare", version, metadata=metadata, extra_files=bulk() | {"back\\slash": b""}
+            "bare", version, metadata=metadata, extra_files=bulk(size) | {"back\\slash": b""}
         )
 
     async def publish() -> None:
