@@ -170,6 +170,7 @@ class Checker:
         ]
         if rows and await asyncio.to_thread(self.directory.project_counter, self._project_id) == 0:
             findings.disagreeing.append("the project's counter says that nothing has changed")
+        findings.disagreeing += await asyncio.to_thread(self.directory.miscounts)
         findings.disagreeing += await asyncio.to_thread(self.directory.broken_references)
         listed = Counter((one["name"], one["version"]) for one in await self.client.packages())
         expected = Counter({(name, version): 1 for name, version, status in packages if status in _LISTED})

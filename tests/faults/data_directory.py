@@ -98,6 +98,16 @@ class DataDirectory:
             ).fetchone()
         return int(row[0]) if row else 0
 
+    def miscounts(self) -> list[str]:
+        """Return which projects are said to hold more or less than their files do together."""
+        with self._connected() as database:
+            held = database.execute(
+                "SELECT project_id, sum(size_bytes) FROM package_files WHERE status != 'pending_destruction'"
+                " GROUP BY project_id"
+            ).fetchall()
+            counted = database.execute("SELECT project_id, bytes FROM project_storage WHERE bytes != 0").fetchall()
+        return [f"project {project_id} with {size} bytes" for project_id, size in sorted(set(held) ^ set(counted))]
+
     def broken_references(self) -> list[str]:
         """Return what SQLite itself finds wrong, in its words."""
         with self._connected() as database:
