@@ -116,7 +116,9 @@ class PostgresqlServer:
 
     def empty_database(self, name: str) -> None:
         """Remove all rows of a migrated database, which takes a tenth of the time that a new one takes."""
-        self.execute("; ".join(str(delete(table)) for table in reversed(metadata.sorted_tables)), database=name)
+        deletes = "; ".join(str(delete(table)) for table in reversed(metadata.sorted_tables))
+        # Only an administrator of the server can have it look away from what refuses to lose rows.
+        self.execute(f"SET session_replication_role = replica; {deletes}", database=name)
 
     def execute(self, statement: str, *, database: str = "postgres") -> list[str]:
         """Carry out a statement as an administrator; return the lines of its answer."""

@@ -24,6 +24,7 @@ from services.api.guards import (
     with_own_token,
 )
 from services.api.handlers import (
+    audit_events,
     deploy_tokens,
     description,
     download,
@@ -80,6 +81,7 @@ JOB_TOKEN_SCOPE = f"{PROJECT}/job_token_scope"
 PACKAGE = f"{PROJECT}/packages/{{package_id}}"
 PACKAGE_FILE = f"{PACKAGE}/package_files/{{package_file_id}}"
 RULES = f"{PROJECT}/packages/protection/rules"
+AUDIT_EVENT = "audit_events/{audit_event_id}"
 NAME_STATUS = f"{PYPI}/names/{{package_name}}/status"
 
 
@@ -167,6 +169,12 @@ ENDPOINTS = (
     Endpoint(("GET",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_read_deploy_tokens_of_group, deploy_tokens.show),
     Endpoint(("DELETE",), f"{GROUP_DEPLOY_TOKENS}/{{token}}", may_administer_group, deploy_tokens.revoke),
     Endpoint(("GET",), f"{API}/deploy_tokens", administrator, deploy_tokens.show_all),
+    Endpoint(("GET",), f"{PROJECT}/audit_events", may_administer_project, audit_events.index_of_tenant),
+    Endpoint(("GET",), f"{PROJECT}/{AUDIT_EVENT}", may_administer_project, audit_events.show_of_tenant),
+    Endpoint(("GET",), f"{GROUP}/audit_events", may_administer_group, audit_events.index_of_tenant),
+    Endpoint(("GET",), f"{GROUP}/{AUDIT_EVENT}", may_administer_group, audit_events.show_of_tenant),
+    Endpoint(("GET",), f"{API}/audit_events", administrator, audit_events.index),
+    Endpoint(("GET",), f"{API}/{AUDIT_EVENT}", administrator, audit_events.show),
     Endpoint(("GET",), f"{API}/user", signed_in_to_learn_who, user.show_self),
     Endpoint(("GET",), f"{API}/users", anybody_to_learn_who, users.index),
     Endpoint(("POST",), f"{API}/users", administrator, users.create),

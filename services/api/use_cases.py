@@ -7,6 +7,7 @@ from shared.backends import Backends
 from shared.models import InstanceSettings
 from shared.settings import Settings
 from shared.usecases.admission import Admission
+from shared.usecases.audit_events import ListAuditEvents, ShowAuditEvent
 from shared.usecases.browse import ListPackageFiles, ListPackageNames
 from shared.usecases.deploy_tokens import CreateDeployToken, ListDeployTokens, RevokeDeployToken, ShowDeployToken
 from shared.usecases.destroy import DeletePackage, DeletePackageFile
@@ -124,6 +125,8 @@ class UseCases:
     create_protection_rule: CreateProtectionRule
     change_protection_rule: ChangeProtectionRule
     delete_protection_rule: DeleteProtectionRule
+    list_audit_events: ListAuditEvents
+    show_audit_event: ShowAuditEvent
     check_readiness: CheckReadiness
 
 
@@ -217,5 +220,7 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
         create_protection_rule=CreateProtectionRule(store),
         change_protection_rule=ChangeProtectionRule(store),
         delete_protection_rule=DeleteProtectionRule(store),
+        list_audit_events=ListAuditEvents(store),
+        show_audit_event=ShowAuditEvent(store),
         check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
     )

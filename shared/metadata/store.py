@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, inspect, text
 
 from shared.errors import MetadataDamaged, SchemaUnknown
-from shared.metadata.audit import write_audit_event
+from shared.metadata.audit import SqlAuditReads, write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
@@ -66,6 +66,7 @@ class SqlReading:
         self.scrub = SqlScrubReads(transaction)
         self.holds = SqlHoldReads(transaction)
         self.inventory = SqlInventoryReads(transaction)
+        self.audit_events = SqlAuditReads(transaction)
 
     async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
         """Return how often each scope has changed; 0 for one that never has."""

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.ports.audit_rows import AuditReads
 from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.forwarding_rows import ForwardingReads
 from shared.ports.hold_rows import HoldReads, HoldWrites
@@ -120,6 +121,11 @@ class Reading(Protocol):
     @property
     def inventory(self) -> InventoryReads:
         """Return the calls that go through all rows."""
+        ...
+
+    @property
+    def audit_events(self) -> AuditReads:
+        """Return the calls that read who did what."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Every change of access leaves one audit event, in the transaction that makes it; what is refused leaves none."""
+"""Every change leaves one audit event, in the transaction that makes it; what is refused leaves none."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from services.api.routes import API, ENDPOINTS, PROJECT, TOKENS
+from services.api.routes import API, ENDPOINTS, TOKENS
 from shared.models import AccessLevel, Namespace, Project, User, UserId, Visibility
 from shared.ports.job_token_rows import NewPipeline
 from shared.ports.metadata_store import Writing
@@ -18,13 +18,12 @@ from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionT
 from tests.api.access_changes import ACCESS_CHANGES
 from tests.api.access_grants import ACCESS_GRANTS
 from tests.api.audited_write import Write
+from tests.api.package_writes import PACKAGE_WRITES
+from tests.api.published import publish
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
 
-_EXEMPT = f"{PROJECT}/packages"
-"""What lies below is about packages, whose own tests look at what is told of them: all but the rules."""
-_RULES = f"{PROJECT}/packages/protection"
-
-WRITES = [*ACCESS_GRANTS, *ACCESS_CHANGES]
+WRITES = [*PACKAGE_WRITES, *ACCESS_GRANTS, *ACCESS_CHANGES]
+"""Those about packages stand first: the others change who may write some, and delete what they are in."""
 
 INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("POST", f"{API}/users", {"email": "root@localhost", "username": "x", "name": "X", "reset_password": True}, 409),
@@ -52,6 +51,12 @@ INVALID: list[tuple[str, str, Mapping[str, Any], int]] = [
     ("DELETE", f"{API}/projects/team%2Fapp/job_token_scope/groups_allowlist/<other group>", {}, 400),
     ("PATCH", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {"package_type": "pypi"}, 404),
     ("DELETE", f"{API}/projects/team%2Fapp/packages/protection/rules/4711", {}, 404),
+    ("POST", f"{API}/projects/team%2Fapp/packages/pypi", {}, 400),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/<package>", {"status": "error"}, 400),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/4711", {}, 404),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/<package>/package_files/4711", {}, 404),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/4711/yank", {}, 404),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/pypi/names/unknown/status", {"status": "archived"}, 404),
     ("PUT", f"{API}/application/settings", {"default_group_visibility": "open"}, 400),
     ("PUT", f"{API}/application/plan_limits", {"pypi_max_file_size": -1}, 400),
 ]
@@ -66,6 +71,11 @@ UNCHANGED: list[tuple[str, str, Mapping[str, Any]]] = [
         {"minimum_access_level_for_push": "maintainer"},
     ),
     ("PATCH", f"{API}/projects/team%2Fapp/job_token_scope", {"enabled": True}),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/<package>", {"status": "default"}),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/<package>/yank", {}),
+    ("DELETE", f"{API}/projects/team%2Fapp/packages/<package>/package_files/<file>/yank", {}),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/<yanked package>/yank", {"reason": "old"}),
+    ("PUT", f"{API}/projects/team%2Fapp/packages/pypi/names/kept/status", {"status": "active"}),
     ("PUT", f"{API}/application/settings", {"unknown": True}),
 ]
 """What changes nothing, because it is so already, and leaves no event."""
@@ -81,7 +91,7 @@ class Scene:
     """
 
     registry: Registry
-    places: dict[str, int]
+    places: dict[str, int | str]
     tokens: dict[str, str]
 
     async def send(self, method: str, path: str, body: Mapping[str, Any], *, token: str | None) -> Answer:
@@ -91,10 +101,18 @@ class Scene:
     async def write(self, write: Write, *, token: str | None) -> Answer:
         method, path = write.endpoint
         names = {name: self.places[word] for name, word in write.names.items()}
+        if write.file is not None:
+            file_name, content = write.file
+            return await self.registry.upload(
+                content, file_name=file_name, token=token, to=names["project"], method=method, **write.form
+            )
         return await self.send(method, path.format(**names), write.body, token=token)
 
     def fill(self, text: str, answer: Answer | None = None) -> str:
         """Return the text with ids for words: `<team>` is a place, `{id}` stands in the answer."""
+        if "<newest file>" in text:
+            newest = max(row["id"] for row in self.rows()["package_files"])
+            text = text.replace("<newest file>", str(newest))
         for word, number in self.places.items():
             text = text.replace(f"<{word}>", str(number))
         return text.format(**answer.json) if answer is not None and "{" in text else text
@@ -145,6 +163,11 @@ class Scene:
 
 
 @pytest.fixture
+def environment() -> dict[str, str]:
+    return {"LARDER_UPLOAD_WAIT_SECONDS": "0"}  # Nobody looks at what is uploaded here.
+
+
+@pytest.fixture
 async def scene(bare_registry: Registry) -> Scene:
     registry = bare_registry
     users: dict[str, User] = {}
@@ -187,6 +210,7 @@ async def scene(bare_registry: Registry) -> Scene:
         "old group": groups["old"].id,
         "other group": groups["other-group"].id,
         "allowed group": groups["allowed-group"].id,
+        **await _publish(registry, app),
         **granted,
     }
     return Scene(registry, places, tokens)
@@ -196,6 +220,29 @@ async def _add_subgroup(rows: Writing, team: Namespace, path: str) -> Namespace:
     return await rows.tenants.add_group(
         parent=team, name=path, path=path, description="", visibility=Visibility.PRIVATE
     )
+
+
+async def _publish(registry: Registry, app: Project) -> dict[str, int | str]:
+    """Add packages and files that can be changed, and return what they are called and their ids."""
+    kept, extra, yanked_file = [
+        await publish(registry, app.id, name="kept", file_name=f"kept-1.0{end}", content=end.encode())
+        for end in (".tar.gz", "-py3-none-any.whl", "-py2-none-any.whl")
+    ]
+    doomed = await publish(registry, app.id, name="doomed", file_name="doomed-1.0.tar.gz", content=b"doomed")
+    yanked = await publish(registry, app.id, name="yanked", file_name="yanked-1.0.tar.gz", content=b"yanked")
+    base = f"{API}/projects/{app.id}/packages"
+    file_path = f"{base}/{kept.package_id}/package_files/{yanked_file.id}"
+    for path in (f"{base}/{yanked.package_id}/yank", f"{file_path}/yank"):
+        assert (await registry.ask("PUT", f"{path}?reason=old")).status == 200
+    return {
+        "package": kept.package_id,
+        "file": kept.id,
+        "file to delete": extra.id,
+        "yanked file": yanked_file.id,
+        "package to delete": doomed.package_id,
+        "yanked package": yanked.package_id,
+        "name": "kept",
+    }
 
 
 async def _grant(rows: Writing, app: Project, owner_id: UserId) -> dict[str, int]:
@@ -222,18 +269,15 @@ async def _grant(rows: Writing, app: Project, owner_id: UserId) -> dict[str, int
     return {**found, "job token": job.id}
 
 
-def test_every_endpoint_that_changes_access_is_tried_here() -> None:
+def test_every_endpoint_that_changes_something_is_tried_here() -> None:
     """Whoever adds one adds a row to `WRITES`."""
     changing = {
-        (method, endpoint.path)
-        for endpoint in ENDPOINTS
-        for method in endpoint.methods
-        if method not in ("GET", "*") and (not endpoint.path.startswith(_EXEMPT) or endpoint.path.startswith(_RULES))
+        (method, endpoint.path) for endpoint in ENDPOINTS for method in endpoint.methods if method not in ("GET", "*")
     }
     assert {write.endpoint for write in WRITES} == changing
 
 
-async def test_a_change_of_access_leaves_one_event_that_tells_who_did_what(scene: Scene) -> None:
+async def test_a_change_leaves_one_event_that_tells_who_did_what(scene: Scene) -> None:
     for write in WRITES:
         before = len(scene.events())
         answer = await scene.write(write, token=scene.tokens[write.by])
@@ -259,7 +303,7 @@ async def test_what_cannot_be_told_is_not_done(scene: Scene) -> None:
 async def test_what_is_refused_leaves_no_event_and_changes_nothing(scene: Scene) -> None:
     before = scene.rows()
     for write in WRITES:
-        refusals: list[tuple[str | None, int]] = [(None, 401)]
+        refusals: list[tuple[str | None, int]] = [(None, write.unasked)]
         if write.refused is not None:
             refusals += [(scene.tokens[write.refused[0]], write.refused[1])]
             refusals += [(scene.tokens[f"{write.by} reading"], 403)]

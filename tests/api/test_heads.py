@@ -1,6 +1,7 @@
 """HEAD on every route: the head of the GET and nothing else; and what every head has in common."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -46,11 +47,21 @@ async def _paths(registry: Registry) -> dict[str, str]:
         "anything*": "nothing/here",
     }
     tokens = {"/projects/": of_project, "/groups/": of_group, "/personal_access_tokens/": personal["id"]}
+    sources = {"/projects/": f"projects/{project.id}/", "/groups/": f"groups/{project.namespace.id}/", "/audit": ""}
+    events = {start: await _newest_event(registry, source) for start, source in sources.items()}
     found = {}
     for path in (endpoint.path for endpoint in ENDPOINTS if {"GET", "*"} & set(endpoint.methods)):
-        token = next((token for start, token in tokens.items() if start in path), None)
-        found[path] = re.sub(r"\{([^}]+)\}", partial(_value, {**known, "token": token}), path)
+        of_path = {"token": _of(path, tokens), "audit_event_id": _of(path, events)}
+        found[path] = re.sub(r"\{([^}]+)\}", partial(_value, {**known, **of_path}), path)
     return found
+
+
+def _of(path: str, ids: Mapping[str, int]) -> int | None:
+    return next((one for start, one in ids.items() if start in path), None)
+
+
+async def _newest_event(registry: Registry, source: str) -> int:
+    return int((await registry.get(f"/api/v4/{source}audit_events")).json[0]["id"])
 
 
 def _value(known: dict[str, Any], name: re.Match[str]) -> str:

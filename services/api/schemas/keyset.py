@@ -40,7 +40,7 @@ class _Size(fields.Field[int]):
         return size
 
 
-class _Cursor(fields.Field[Cursor]):
+class Place(fields.Field[Cursor]):
     """What stood in the link of an earlier answer."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class KeysetQuerySchema(GrapeSchema):
 
     page = Number()
     per_page = _Size()
-    cursor = _Cursor()
+    cursor = Place()
 
 
 @dataclass(frozen=True, slots=True)

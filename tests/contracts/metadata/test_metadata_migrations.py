@@ -34,6 +34,7 @@ _DEFINITIONS = {
         UNION ALL SELECT table_name || '.' || column_name,
             concat_ws(' ', data_type, is_nullable, collation_name, is_identity, identity_generation)
             FROM information_schema.columns WHERE table_schema = 'public'
+        UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
     """,
 }
 
