@@ -5,17 +5,19 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal, or_, select, union_all
 
 from shared.metadata.rows import columns_of
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
 from shared.metadata.transaction import Transaction
+from shared.metadata.types import Identifier
 from shared.models import AccessLevel, Namespace, NamespaceId, Project, ProjectId, User, UserId
 
 USER_COLUMNS = columns_of(users, User)
 NAMESPACE_FIELDS = tuple(field.name for field in fields(Namespace) if field.name != "ancestor_ids")
 PROJECT_FIELDS = tuple(field.name for field in fields(Project) if field.name != "namespace")
 _NAMESPACE_PREFIX = "namespace_"
+_IS_ASKED_FOR = "is_asked_for"
 
 
 class SqlTenantReads:
@@ -71,14 +73,31 @@ class SqlTenantReads:
         return User(**row._asdict()) if row else None
 
     async def _one_namespace(self, condition: ColumnElement[bool]) -> Namespace | None:
+        is_asked_for = and_(condition, namespaces.c.doomed_at.is_(None))
         rows = await self._transaction.rows(
-            with_ancestors(select(*namespace_columns()), condition, namespaces.c.doomed_at.is_(None))
+            with_ancestors(
+                select(*namespace_columns(), is_asked_for.label(_IS_ASKED_FOR)),
+                namespaces.c.id == _or_first(namespaces, is_asked_for),
+            )
         )
-        return namespace_of(rows) if rows else None
+        found = namespace_of(rows) if rows else None
+        return found if rows and rows[0].is_asked_for else None
 
     async def _one_project(self, condition: ColumnElement[bool]) -> Project | None:
-        rows = await self._transaction.rows(projects_with_ancestors(condition))
-        return project_of(rows) if rows else None
+        is_asked_for = and_(condition, projects.c.doomed_at.is_(None))
+        statement = _of_projects(projects.c.id == _or_first(projects, is_asked_for))
+        rows = await self._transaction.rows(statement.add_columns(is_asked_for.label(_IS_ASKED_FOR)))
+        found = project_of(rows) if rows else None
+        return found if rows and rows[0].is_asked_for else None
+
+
+def _or_first(table: Table, condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return the id of the row that is asked for, or the first id where there is no such row.
+
+    So one row is read and made sense of in any case, and the time of a look-up does not tell whether something is there
+    that the caller may not see. The first row of a tenant is never removed.
+    """
+    return func.coalesce(select(table.c.id).where(condition).scalar_subquery(), literal(1, Identifier))
 
 
 def namespace_columns() -> list[ColumnElement[Any]]:
@@ -107,11 +126,15 @@ def namespace_of(rows: Sequence[Row[Any]]) -> Namespace:
 
 def projects_with_ancestors(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Return a row for each project that is not deleted and each ancestor of its namespace, the top-level one first."""
+    return _of_projects(*conditions, projects.c.doomed_at.is_(None))
+
+
+def _of_projects(*conditions: ColumnElement[bool]) -> Select[Any]:
     own = [projects.c[name] for name in PROJECT_FIELDS]
     statement = select(*own, *namespace_columns()).join_from(
         projects, namespaces, projects.c.namespace_id == namespaces.c.id
     )
-    return with_ancestors(statement, *conditions, projects.c.doomed_at.is_(None))
+    return with_ancestors(statement, *conditions)
 
 
 def project_of(rows: Sequence[Row[Any]]) -> Project:

@@ -8,13 +8,30 @@ from datetime import UTC, datetime, timedelta
 
 from shared.access import PullRules, require_group_pull, require_pull, require_push
 from shared.credentials import Credentials, Door
-from shared.errors import Forbidden, MetadataUnavailable, NotFound, Refused, StorageFull, Unauthenticated
+from shared.errors import (
+    Forbidden,
+    LarderError,
+    MetadataUnavailable,
+    NotFound,
+    Refused,
+    StorageFull,
+    Unauthenticated,
+)
 from shared.models import InstanceSettings, TokenId
 from shared.ports.metadata_store import MetadataStore
 from shared.principals import AccessToken, Anonymous, Principal, SignedIn, TokenKind
 from shared.usecases.authentication import Authentication, Recognised
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
-from shared.usecases.visits import GroupRef, GroupVisit, ProjectRef, Visit, find_group, find_project
+from shared.usecases.visits import (
+    GroupRef,
+    GroupVisit,
+    ProjectRef,
+    Visit,
+    find_group,
+    find_project,
+    group_or_none_at_all,
+    project_or_none_at_all,
+)
 
 _LAST_USED_GRAIN = timedelta(minutes=1)
 _BOOKKEEPING_SECONDS = 0.2
@@ -110,11 +127,17 @@ class Admission:
         """Admit a reader of packages to the group. Raises what `principal` and `access.require_group_pull` raise."""
         now = self.now()
         async with self.store.reading() as rows:
-            # As of projects, an unknown group is 404 whatever credential was sent.
-            group = await find_group(rows, ref)
-            if group is None:
-                raise NotFound
-            found = await Authentication(rows, accepted, now)(credentials, Door.PYPI)
+            there = await find_group(rows, ref)
+            group = group_or_none_at_all(there)
+            try:
+                found = await Authentication(rows, accepted, now)(credentials, Door.PYPI)
+            except MetadataUnavailable:
+                raise
+            except LarderError:
+                # As of projects, an unknown group is 404 whatever credential was sent.
+                if there is None:
+                    raise NotFound from None
+                raise
             principal: Principal = found.principal if found else Anonymous()
             visit = GroupVisit(
                 principal=principal,
@@ -124,6 +147,8 @@ class Admission:
                 settings=await rows.settings.read(self.defaults),
             )
         await self._principal(found)
+        if there is None:
+            raise NotFound
         require_group_pull(
             principal, group, visit.level, pull_rules(visit.settings), is_member_below=visit.is_member_below
         )
@@ -148,14 +173,18 @@ class Admission:
         """
         now = self.now()
         async with self.store.reading() as rows:
-            project = await find_project(rows, ref)
-            # At the PyPI endpoints an unknown project is 404 whatever credential was sent. Elsewhere a private one is
-            # 404 too, and a wrong credential must not tell the two apart.
-            if project is None and door is Door.PYPI:
-                raise NotFound(told_as)
-            found = await Authentication(rows, accepted, now)(credentials, door)
-            if project is None:
-                raise NotFound(told_as)
+            there = await find_project(rows, ref)
+            project = project_or_none_at_all(there)
+            try:
+                found = await Authentication(rows, accepted, now)(credentials, door)
+            except MetadataUnavailable:
+                raise
+            except LarderError:
+                # At the PyPI endpoints an unknown project is 404 whatever credential was sent. Elsewhere a private one
+                # is 404 too, and a wrong credential must not tell the two apart.
+                if there is None and door is Door.PYPI:
+                    raise NotFound(told_as) from None
+                raise
             principal: Principal = found.principal if found else Anonymous()
             visit = Visit(
                 principal=principal,
@@ -164,6 +193,8 @@ class Admission:
                 settings=await rows.settings.read(self.defaults),
             )
         await self._principal(found)
+        if there is None:
+            raise NotFound(told_as)
         return visit
 
     async def _principal(self, found: Recognised | None) -> Principal:

@@ -18,7 +18,7 @@ from shared.ports.job_token_rows import JobToken, NewPipeline
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.principals import AccessToken, SignedIn
 from shared.usecases.token_secrets import JOB_PREFIX, digest_of, new_secret
-from shared.usecases.visits import ProjectRef, find_project
+from shared.usecases.visits import ProjectRef, find_project, project_or_none_at_all
 
 
 def _now() -> datetime:
@@ -115,13 +115,12 @@ class EndJobToken:
         """
         now = self.now()
         async with self.store.writing() as rows:
-            project = await find_project(rows, ref)
-            if project is None:
-                raise NotFound("Project")
+            there = await find_project(rows, ref)
+            project = project_or_none_at_all(there)
             token = await rows.job_tokens.running(project, token_id, now=now)
             if token is None or not _may_end(caller, token):
                 level = await rows.tenants.level_in_project(caller.user.id, project, now=now)
-                if not may_read_project(caller, project, level):
+                if there is None or not may_read_project(caller, project, level):
                     raise NotFound("Project")
                 raise NotFound if token is None else Forbidden
             # Of two who end it at once, the other one finds it ended.

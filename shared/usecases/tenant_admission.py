@@ -20,7 +20,16 @@ from shared.ports.metadata_store import MetadataStore, Reading
 from shared.ports.tenant_lists import Viewer
 from shared.principals import Principal, SignedIn
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
-from shared.usecases.visits import GroupRef, GroupVisit, ProjectRef, Visit, find_group, find_project
+from shared.usecases.visits import (
+    GroupRef,
+    GroupVisit,
+    ProjectRef,
+    Visit,
+    find_group,
+    find_project,
+    group_or_none_at_all,
+    project_or_none_at_all,
+)
 
 
 def viewer_of(principal: Principal, now: datetime) -> Viewer:
@@ -123,9 +132,8 @@ class TenantAdmission:
         return visit
 
     async def _group(self, rows: Reading, ref: GroupRef | None, principal: Principal) -> GroupVisit | None:
-        group = await find_group(rows, ref)
-        if group is None:
-            return None
+        found = await find_group(rows, ref)
+        group = group_or_none_at_all(found)
         now = self.now()
         visit = GroupVisit(
             principal=principal,
@@ -134,15 +142,14 @@ class TenantAdmission:
             is_member_below=await is_member_below(rows, principal, group, now=now),
             settings=await rows.settings.read(self.defaults),
         )
-        is_there = may_read_group(principal, group, visit.level, is_member_below=visit.is_member_below)
-        return visit if is_there else None
+        is_open = may_read_group(principal, group, visit.level, is_member_below=visit.is_member_below)
+        return visit if found is not None and is_open else None
 
     async def _project(self, rows: Reading, ref: ProjectRef | None, principal: Principal) -> Visit | None:
-        project = await find_project(rows, ref)
-        if project is None:
-            return None
+        found = await find_project(rows, ref)
+        project = project_or_none_at_all(found)
         level = await level_in_project(rows, principal, project, now=self.now())
-        if not may_read_project(principal, project, level):
+        if found is None or not may_read_project(principal, project, level):
             return None
         settings = await rows.settings.read(self.defaults)
         return Visit(principal=principal, project=project, level=level, settings=settings)

@@ -1,13 +1,49 @@
 """The places that a URL names, and those who come to them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from shared.models import AccessLevel, InstanceSettings, Namespace, NamespaceId, NamespaceKind, Project, ProjectId
+from shared.models import (
+    AccessLevel,
+    InstanceSettings,
+    Namespace,
+    NamespaceId,
+    NamespaceKind,
+    Project,
+    ProjectId,
+    RegistryAccess,
+    Visibility,
+)
 from shared.ports.metadata_store import Reading, Writing
 from shared.principals import Principal
 
 _LARGEST_ID = 2**63 - 1
 _LONGEST_PATH = 4096
+
+_NO_GROUP = Namespace(
+    id=NamespaceId(0),
+    kind=NamespaceKind.GROUP,
+    parent_id=None,
+    ancestor_ids=(NamespaceId(0),),
+    name="",
+    path="",
+    full_path="",
+    description="",
+    visibility=Visibility.PRIVATE,
+    created_at=datetime(1970, 1, 1, tzinfo=UTC),
+)
+_NO_PROJECT = Project(
+    id=ProjectId(0),
+    namespace=_NO_GROUP,
+    name="",
+    path="",
+    full_path="",
+    description="",
+    visibility=Visibility.PRIVATE,
+    registry_access=RegistryAccess.ENABLED,
+    creator_id=None,
+    created_at=_NO_GROUP.created_at,
+)
 
 ProjectRef = ProjectId | str
 GroupRef = NamespaceId | str
@@ -101,6 +137,20 @@ async def find_group(rows: Reading, ref: GroupRef | None) -> Namespace | None:
         case _:
             found = await rows.tenants.namespace(ref)
     return found if found is not None and found.kind is NamespaceKind.GROUP else None
+
+
+def project_or_none_at_all(found: Project | None) -> Project:
+    """Return the project, or one in which nobody is anything, in the place of one that does not exist.
+
+    All that is looked up of a project is then looked up of a missing one too, and the time that a refusal takes does
+    not tell whether there is anything to be refused.
+    """
+    return found if found is not None else _NO_PROJECT
+
+
+def group_or_none_at_all(found: Namespace | None) -> Namespace:
+    """Return the group, or one in which nobody is anything; see `project_or_none_at_all`."""
+    return found if found is not None else _NO_GROUP
 
 
 def _is_number(text: str) -> bool:
