@@ -42,6 +42,18 @@ class KeysetUnavailable(LarderError):
     """The list can be followed by a cursor in one order only, and another one is wanted."""
 
 
+class FramingUnclear(LarderError):
+    """Where this request ends, others may see otherwise: nothing behind it on its connection is looked at.
+
+    Args:
+        status: 400 for what contradicts itself, 501 for a transfer coding and 505 for a version not spoken here.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class ExpectationFailed(LarderError):
     """The client expects something else than `100-continue`."""
 

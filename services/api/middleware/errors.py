@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from aiohttp.typedefs import Handler
 
 from services.api import problems
 from services.api.body import check_expectation, discard_rest, has_unread_body
+from services.api.framing import check_framing
 from services.api.keys import HAS_BEGUN, REQUEST_ID
 from services.api.presenters.error_page import error_page_response
 from services.api.presenters.json_response import json_response
@@ -142,6 +144,7 @@ TABLE: Mapping[type[LarderError], Row] = {
         405, "Keyset pagination is not yet available for this type of request"
     ),
     # what was sent
+    problems.FramingUnclear: lambda e: _problem(e.status, f"{e.status} {HTTPStatus(e.status).phrase}"),
     problems.ExpectationFailed: lambda _: _problem(417, "417 Expectation Failed"),
     problems.UnsupportedMediaType: lambda e: _problem(
         415, f"The provided content-type '{e.content_type}' is not supported."
@@ -191,6 +194,7 @@ def answer_to(error: LarderError, door: Door | None) -> Answer:
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error that comes out of the route, unless its answer has begun: then it can only be cut off."""
     try:
+        check_framing(request)
         check_expectation(request)
         return await handler(request)
     except LarderError as error:
@@ -199,6 +203,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         endpoint = endpoint_of(request)
         answer = answer_to(error, endpoint.guard.door if endpoint else None)
+        if isinstance(error, problems.FramingUnclear):
+            return _last_response(request, answer)
         if answer.status >= 500 and not isinstance(error, errors.QuotaExceeded):
             # A project that is full is no fault of this registry.
             log.exception("request.failed")
@@ -222,6 +228,13 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         await response.prepare(request)
         await response.write_eof()
         await discard_rest(request)
+    return response
+
+
+def _last_response(request: web.Request, answer: Answer) -> web.Response:
+    """Return the answer as the last one of its connection."""
+    response = _response(request, answer)
+    response.force_close()
     return response
 
 
