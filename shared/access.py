@@ -9,7 +9,7 @@ lib/api/helpers/packages/basic_auth_helpers.rb of GitLab.
 from dataclasses import dataclass
 
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.models import AccessLevel, Namespace, Project, RegistryAccess, Visibility
+from shared.models import AccessLevel, Namespace, Project, RegistryAccess, User, Visibility
 from shared.principals import READ_PACKAGES, WRITE_PACKAGES, Anonymous, DeployToken, Job, Principal, SignedIn
 
 
@@ -228,6 +228,17 @@ def is_insider(principal: Principal) -> bool:
             return True
         case Anonymous():
             return False
+
+
+def may_own_namespaces(user: User) -> bool:
+    """Say whether the user may have groups at the top, and projects of their own.
+
+    Whoever is external works in what others have let them into: else anybody who was let in for one project could take
+    names that all take for the registry's own.
+
+    Source: set_user_attributes_if_external of app/models/user.rb.
+    """
+    return user.is_admin or not user.is_external
 
 
 def has_package_scope(token: DeployToken) -> bool:

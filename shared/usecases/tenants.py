@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from shared.access import may_own_namespaces
 from shared.errors import Forbidden, NotFound, RecordInvalid
 from shared.models import (
     AccessLevel,
@@ -20,6 +21,7 @@ from shared.principals import SignedIn
 
 _PATH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", re.ASCII)
 _BAD_ENDINGS = (".", ".git", ".atom")
+_NOT_OF_ITS_OWN = "Personal project creation is not allowed. Please contact your administrator with questions"
 _BAD_PATH = (
     "can only include non-accented letters, digits, '_', '-' and '.'. "
     "It must not start with '-' or '.', nor end in '.', '.git' or '.atom', nor be a reserved word."
@@ -72,11 +74,13 @@ class CreateGroup:
 
         Raises:
             NotFound: "Group": the caller sees no such parent.
-            Forbidden: the caller may not add subgroups to the parent.
+            Forbidden: the caller may not add subgroups to the parent, or is external and so may not add one at the top.
             RecordInvalid: the path is bad or taken, or the group would be more visible than its parent.
 
         Source: lib/api/groups.rb.
         """
+        if new.parent_id is None and not may_own_namespaces(caller.user):
+            raise Forbidden
         _check_path(new.path, is_top_level=new.parent_id is None)
         async with self.store.writing() as rows:
             settings = await rows.settings.read(InstanceSettings())
@@ -121,7 +125,7 @@ class CreateProject:
 
         Raises:
             RecordInvalid: the namespace is none that the caller may add to, the path is bad or taken, or the project
-                would be more visible than its group.
+                would be more visible than its group; or it would be an external user's own.
 
         Source: lib/api/projects.rb.
         """
@@ -135,6 +139,8 @@ class CreateProject:
             namespace = await rows.tenants.namespace(namespace_id)
             if namespace is None or await _level(rows, caller, namespace) < AccessLevel.DEVELOPER:
                 raise RecordInvalid({"namespace": ("is not valid",)})
+            if namespace.kind is NamespaceKind.USER and not may_own_namespaces(caller.user):
+                raise RecordInvalid({"limit_reached": (_NOT_OF_ITS_OWN,)})
             if namespace.kind is NamespaceKind.GROUP:
                 visibility = new.visibility or min(visibility, namespace.visibility, key=_openness)
                 _check_openness(visibility, namespace)

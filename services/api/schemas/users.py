@@ -10,6 +10,7 @@ from marshmallow import ValidationError, fields, post_dump, validates_schema
 
 from services.api.schemas.grape import GrapeSchema, Text, Truth
 from services.api.schemas.out import Instant, LinkedSchema
+from shared.access import may_own_namespaces
 from shared.models import User, UserState
 from shared.ports.user_rows import UserFilter
 from shared.principals import Principal, SignedIn
@@ -49,8 +50,8 @@ class FullUserSchema(UserSchema):
     commit_email = fields.Function(lambda user: user.email)
     external = fields.Boolean(attribute="is_external")
     namespace_id = fields.Integer()
-    can_create_group = fields.Constant(True)
-    can_create_project = fields.Constant(True)
+    can_create_group = fields.Function(may_own_namespaces)
+    can_create_project = fields.Function(may_own_namespaces)
     two_factor_enabled = fields.Constant(False)
     identities = fields.Function(lambda _: [])
     is_admin = fields.Boolean()
