@@ -7,6 +7,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from services.api.framing import is_last
 from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
 from services.api.origin import client_address
 from services.api.routes import endpoint_of
@@ -15,8 +16,19 @@ from shared.principals import Known, actor_of
 log = structlog.get_logger()
 
 REQUEST_ID_HEADER = "X-Request-Id"
-COMMON_HEADERS = {"X-Frame-Options": "SAMEORIGIN", "X-Content-Type-Options": "nosniff", hdrs.SERVER: "larder"}
-"""What stands in every answer, whoever makes it."""
+_POLICY = "Content-Security-Policy"
+COMMON_HEADERS = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    _POLICY: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    hdrs.SERVER: "larder",
+}
+"""What stands in every answer, whoever makes it.
+
+A browser may show its text and follow its links, and no more unless a page has a policy of its own. URLs may hold
+tokens, so it tells nobody where it comes from.
+"""
 
 
 def new_request_id() -> str:
@@ -38,7 +50,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         with lifecycle.request():
             response = await handler(request)
-        if lifecycle.is_draining:
+        if lifecycle.is_draining or is_last(request):
             response.force_close()
         status = response.status
         sent_bytes = 0 if request.method == hdrs.METH_HEAD else response.content_length
@@ -68,7 +80,9 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
 async def finish_head(request: web.Request, response: web.StreamResponse) -> None:
     """Put in every answer's head what stands in every one; a signal handler for `on_response_prepare`."""
     request[HAS_BEGUN] = True
+    of_the_page = response.headers.get(_POLICY, COMMON_HEADERS[_POLICY])
     response.headers.update(COMMON_HEADERS)
+    response.headers[_POLICY] = of_the_page
     # Tokens may come in headers of which caches do not know that they make an answer somebody's own.
     response.headers.setdefault(hdrs.CACHE_CONTROL, "private, no-store")
     response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID) or new_request_id()
