@@ -7,6 +7,9 @@ from aiohttp import hdrs, web
 
 from shared.credentials import BasicPair, Credentials
 
+SECRET_PARAMETERS = frozenset({"private_token", "access_token", "bearer_token", "job_token", "token"})
+"""Parameters that are credentials: answers and forms are kept and passed on, so they are never repeated there."""
+
 
 def read_credentials(request: web.Request) -> Credentials:
     """Return every secret by where it stood; malformed headers count as none.

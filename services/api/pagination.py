@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from services.api.credentials import SECRET_PARAMETERS
 from services.api.origin import external_url
 from shared.errors import InvalidParameters
 from shared.pages import Page, PageRequest
@@ -18,8 +19,6 @@ _DEFAULT_SIZE = 20
 _LARGEST_SIZE = 100
 _LARGEST_NUMBER = 2**31
 """Beyond this every list is over; it keeps the offset within what databases take."""
-_SECRETS = frozenset({"private_token", "access_token", "bearer_token", "job_token", "token"})
-"""Parameters that are credentials: answers are kept and passed on, so they are never repeated there."""
 _OF_PATH = frozenset({"id", "package_id"})
 """Parameters that count where they stand in the path, whatever the query says."""
 _LONGEST_LINK = 6000
@@ -99,7 +98,7 @@ def _links(
 
 def sent_parameters(request: web.Request) -> list[tuple[str, str]]:
     """Return what stands in the query, but for credentials."""
-    return [pair for pair in request.query.items() if pair[0] not in _SECRETS]
+    return [pair for pair in request.query.items() if pair[0] not in SECRET_PARAMETERS]
 
 
 def link_url(

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
+from services.api.credentials import SECRET_PARAMETERS
 from services.api.multipart import FILE_FIELD, ReceivedFile, ReceivedForm
 from services.api.schemas.grape import INVALID, MISSING, GrapeSchema, JsonSchema
 from shared.lines import as_line
@@ -26,6 +27,7 @@ _TRUNCATED = {
 """Field -> how many characters of it are kept. A longer one is no error."""
 _ATTESTATIONS = "attestations"
 _MD5 = "md5_digest"
+_NOT_KEPT = SECRET_PARAMETERS | {_ATTESTATIONS}
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
@@ -96,8 +98,8 @@ class UploadSchema(GrapeSchema):
 def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, ReceivedFile]:
     """Return what the form says, and its file.
 
-    Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened and for
-    the attestations, which are stored by themselves.
+    Every text field is kept as it was sent, whether anybody knows it or not, but for those that are shortened, for the
+    attestations, which are stored by themselves, and for credentials, which are looked for elsewhere and kept nowhere.
 
     Args:
         takes_md5: else an MD5 is passed over, whatever it says.
@@ -119,7 +121,7 @@ def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, Rec
         requires_python=as_line(kept.get("requires_python", [""])[0]) or None,
         sha256_digest=upload.get("sha256_digest") or None,
         attestations=upload.get(_ATTESTATIONS, "").strip() or None,
-        fields={name: values for name, values in (sent | kept).items() if name != _ATTESTATIONS},
+        fields={name: values for name, values in (sent | kept).items() if name not in _NOT_KEPT},
     ), file
 
 
