@@ -57,7 +57,7 @@ def file_path(request: web.Request, key: str, *, told_as: str) -> str:
     decoded = unquote(text)
     if (
         not text
-        or text.startswith("/")
+        or decoded.startswith("/")
         or _TRAVERSAL.search(text)
         or _TRAVERSAL.search(decoded)
         or _CONTROL.search(decoded)
