@@ -136,7 +136,7 @@ def read_html(content: bytes) -> tuple[HtmlPage, dict[str, str | None]]:
     return parsed, metas
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(NAMES, pages())
 @example("pkg", IndexedPage(StatusMarker(NameStatus.QUARANTINED, HOSTILE), ()))
 def test_both_forms_of_a_page_say_what_is_stored_and_the_same(name: str, page: IndexedPage) -> None:
@@ -170,7 +170,7 @@ def test_both_forms_of_a_page_say_what_is_stored_and_the_same(name: str, page: I
         assert datetime.fromisoformat(line["upload-time"]) == file.uploaded_at
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.text(max_size=20), st.lists(NAMES, max_size=4), REQUIRES)
 @example("", ["0/", "a@b/", "@a/b"], None)
 def test_both_forms_of_an_index_name_the_same_packages(title: str, names: list[str], requires: str | None) -> None:
