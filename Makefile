@@ -5,12 +5,15 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults soak lint types format check lock clean FORCE
+.PHONY: help run dev test test-all test-faults soak lint types format check audit lock clean FORCE
 .NOTPARALLEL:
 
 BIN := .venv/bin
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 CODE := $(wildcard services shared tests benchmarks)
+LOCKS := requirements.lock requirements-dev.lock
+AUDIT = $(BIN)/uv tool run pip-audit==2.10.1 --strict --require-hashes --disable-pip --vulnerability-service osv \
+	--progress-spinner off $(LOCKS:%=--requirement %)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Two makes at once take turns, where the machine has flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefile")
@@ -64,6 +67,19 @@ format: ## format the code and mend what can be mended
 	@$(BIN)/ruff format .
 
 check: lint types test ## lint, types and test
+
+audit: ## ask the advisory database about the locked requirements; without a network it says that it could not
+	$(SET_UP) .venv/.dev
+	@errors=$$(mktemp) && trap 'rm -f "$$errors"' EXIT; \
+	if found=$$($(AUDIT) 2>"$$errors"); then \
+		echo "No known vulnerability in $(LOCKS)."; \
+	elif [ -n "$$found" ]; then \
+		echo "$$found"; exit 1; \
+	elif grep -Eqi 'connect|resolve|unreachable|timed out|failed to fetch' "$$errors"; then \
+		echo "Nothing was audited: the advisory database, or what asks it, cannot be reached from here." >&2; \
+	else \
+		cat "$$errors" >&2; exit 1; \
+	fi
 
 lock: ## renew the locked requirements
 	$(SET_UP) .venv/.dev
