@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import hdrs
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 
 from services.api.endpoint import Description, Endpoint, description_of
 from services.api.presenters.links import Links
@@ -39,6 +39,7 @@ _ERROR = {
         "error_description": {"type": "string"},
     },
 }
+_ERROR_REF = {"$ref": "#/components/schemas/Error"}
 
 
 def describe_api(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def _operation(endpoint: Endpoint, method: str) -> dict[str, Any]:
         "parameters": list(_parameters(endpoint.path, description, method)),
         "responses": {
             "2XX": _success(description),
-            "default": _content({"$ref": "#/components/schemas/Error"}, "Error"),
+            "3XX": {"description": "It is elsewhere, or what is known is still so"},
+            "default": _error_page() if endpoint.is_page else _content(_ERROR_REF, "Error"),
         },
     }
     if description.takes is not None and method not in _WITH_QUERY:
@@ -101,8 +103,15 @@ def _content(schema: Schema | dict[str, Any], description: str) -> dict[str, Any
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
+def _error_page() -> dict[str, Any]:
+    return {"description": "Error", "content": {"text/html": {}}}
+
+
 def _instance(schema: type[Schema]) -> Schema:
-    return schema(Links("")) if issubclass(schema, LinkedSchema) else schema()
+    """Return the schema of an answer, to which more may be added than it names: links, and what a list leaves out."""
+    instance = schema(Links("")) if issubclass(schema, LinkedSchema) else schema()
+    instance.unknown = EXCLUDE
+    return instance
 
 
 def _component_name(schema: type[Schema] | Schema) -> str:

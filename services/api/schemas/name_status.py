@@ -23,7 +23,7 @@ class NameStatusSchema(Schema):
 
     name = fields.String()
     status = fields.String()
-    reason = fields.String()
+    reason = fields.String(allow_none=True)
 
 
 def read_marker(parameters: Mapping[str, Any]) -> StatusMarker:

@@ -71,7 +71,7 @@ class GroupSchema(LinkedSchema):
     full_name = fields.Method("_full_name")
     full_path = fields.String()
     created_at = Instant()
-    parent_id = fields.Integer()
+    parent_id = fields.Integer(allow_none=True)
     shared_with_groups = _nothing()
 
     def _web_url(self, group: Namespace) -> str:
@@ -89,7 +89,7 @@ class NamespaceSchema(LinkedSchema):
     path = fields.String()
     kind = fields.String()
     full_path = fields.String()
-    parent_id = fields.Integer()
+    parent_id = fields.Integer(allow_none=True)
     avatar_url = fields.Constant(None)
     web_url = fields.Method("_web_url")
 
@@ -124,7 +124,7 @@ class ProjectSchema(LinkedSchema):
     empty_repo = fields.Constant(True)
     archived = fields.Constant(False)
     visibility = fields.String()
-    creator_id = fields.Integer()
+    creator_id = fields.Integer(allow_none=True)
 
     def _web_url(self, project: Project) -> str:
         return self.links.project(project)

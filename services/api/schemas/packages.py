@@ -50,7 +50,7 @@ class PackageFileSchema(LinkedSchema):
     file_name = fields.String()
     size = fields.Integer(attribute="size_bytes")
     file_md5 = fields.String(attribute="md5", allow_none=True)
-    file_sha1 = fields.String(attribute="sha1")
+    file_sha1 = fields.String(attribute="sha1", allow_none=True)
     file_sha256 = fields.String(attribute="sha256")
     verified_at = Instant()  # Larder's own.
 
@@ -59,7 +59,7 @@ class YankSchema(Schema):
     """What is said beside of what is yanked."""
 
     yanked: fields.Constant[bool] = fields.Constant(True)
-    yanked_reason = fields.String(attribute="reason")
+    yanked_reason = fields.String(attribute="reason", allow_none=True)
     yanked_at = Instant(attribute="at")
 
 
@@ -67,15 +67,15 @@ class PipelineSchema(LinkedSchema):
     """A pipeline that built packages, with the ids that its CI system gave it."""
 
     id = fields.Integer(attribute="number")
-    iid = fields.Integer()
+    iid = fields.Integer(allow_none=True)
     project_id = fields.Integer()
-    sha = fields.String()
-    ref = fields.String()
-    status = fields.String()
-    source = fields.String()
+    sha = fields.String(allow_none=True)
+    ref = fields.String(allow_none=True)
+    status = fields.String(allow_none=True)
+    source = fields.String(allow_none=True)
     created_at = Instant()
     updated_at = Instant()
-    web_url = fields.String()
+    web_url = fields.String(allow_none=True)
     user = fields.Method("_user")
 
     def _user(self, pipeline: Pipeline) -> dict[str, Any] | None:

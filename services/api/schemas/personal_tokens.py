@@ -65,7 +65,7 @@ class PersonalTokenSchema(Schema):
     expired = fields.Method("_expired")
     granular = fields.Constant(False)
     created_at = Instant()
-    description = fields.String()
+    description = fields.String(allow_none=True)
     scopes = fields.List(fields.String())
     user_id = fields.Integer()
     last_used_at = Instant()

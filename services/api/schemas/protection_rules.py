@@ -119,8 +119,8 @@ class ProtectionRuleSchema(Schema):
     project_id = fields.Integer()
     package_name_pattern = fields.String(attribute="terms.package_name_pattern")
     package_type = fields.String(attribute="terms.package_type")
-    minimum_access_level_for_delete = fields.String(attribute="terms.minimum_access_level_for_delete")
-    minimum_access_level_for_push = fields.String(attribute="terms.minimum_access_level_for_push")
+    minimum_access_level_for_delete = fields.String(attribute="terms.minimum_access_level_for_delete", allow_none=True)
+    minimum_access_level_for_push = fields.String(attribute="terms.minimum_access_level_for_push", allow_none=True)
 
 
 def read_new_rule(parameters: Mapping[str, Any]) -> ProtectionTerms:
