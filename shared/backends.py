@@ -15,10 +15,12 @@ from shared.blobs.local import open_local_blob_store
 from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
 from shared.metadata import migrate as migrations
 from shared.metadata import snapshots
+from shared.metadata.change_checks import open_change_checks
 from shared.metadata.engine import sqlite_path
 from shared.metadata.schema import REVISION
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
+from shared.ports.change_checks import ChangeChecks
 from shared.ports.failed_attempts import FailedAttempts
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
@@ -34,6 +36,7 @@ class Backends:
     """What every use case stands on."""
 
     store: MetadataStore
+    change_checks: ChangeChecks
     blobs: BlobStore
     queue: JobQueue
     failed_attempts: FailedAttempts
@@ -51,12 +54,15 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     redis_url = _redis_url(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_metadata_store(settings.database_url))
+        change_checks = await stack.enter_async_context(open_change_checks(settings.database_url))
         blobs = await stack.enter_async_context(open_local_blob_store(_blob_root(settings)))
         queue = await stack.enter_async_context(open_arq_queue(redis_url))
         failed_attempts = await stack.enter_async_context(
             open_failed_attempts(redis_url, limit=settings.auth_failures_per_minute)
         )
-        yield Backends(store=store, blobs=blobs, queue=queue, failed_attempts=failed_attempts)
+        yield Backends(
+            store=store, change_checks=change_checks, blobs=blobs, queue=queue, failed_attempts=failed_attempts
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,17 @@
 """The change counters: what a transaction touched is counted last, in sorted order, in the transaction itself."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, and_, func, select, tuple_
 
+from shared.metadata.pull_sources import projects_of
 from shared.metadata.tables import change_counters
+from shared.metadata.tenant_tables import projects
 from shared.metadata.transaction import Transaction
 from shared.models import CounterScope
+from shared.ports.change_checks import Scope
+from shared.ports.pull_sources import GroupPull
 
 
 async def bump_counters(transaction: Transaction) -> None:
@@ -22,9 +27,7 @@ async def bump_counters(transaction: Transaction) -> None:
         )
 
 
-async def read_counters(
-    transaction: Transaction, scopes: Iterable[tuple[CounterScope, int]]
-) -> dict[tuple[CounterScope, int], int]:
+async def read_counters(transaction: Transaction, scopes: Iterable[Scope]) -> dict[Scope, int]:
     """Return the counter of each scope; 0 where nothing has changed yet."""
     wanted = dict.fromkeys(scopes, 0)
     if not wanted:
@@ -34,3 +37,13 @@ async def read_counters(
     for row in await transaction.rows(statement.where(key.in_(list(wanted)))):
         wanted[row.scope, row.id] = row.value
     return wanted
+
+
+def counters_statement(source: GroupPull) -> Select[Any]:
+    """Return the counter of each project that the source takes packages from; 0 where nothing has changed yet."""
+    is_its_own = and_(change_counters.c.scope == CounterScope.PROJECT, change_counters.c.id == projects.c.id)
+    return (
+        select(projects.c.id, func.coalesce(change_counters.c.value, 0).label("value"))
+        .outerjoin(change_counters, is_its_own)
+        .where(projects.c.id.in_(projects_of(source)))
+    )

@@ -51,6 +51,15 @@ class SqlMemberReads:
         )
         return row is not None
 
+    async def next_end(self, user_id: UserId, *, now: datetime) -> datetime | None:
+        row = await self._transaction.row(
+            select(members.c.expires_at)
+            .where(members.c.user_id == user_id, members.c.expires_at > now)
+            .order_by(members.c.expires_at)
+            .limit(1)
+        )
+        return row.expires_at if row else None
+
     async def _page(self, found: Select[Any], wanted: MemberFilter, page: PageRequest) -> Page[Membership]:
         conditions: list[ColumnElement[bool]] = []
         if wanted.search.strip():

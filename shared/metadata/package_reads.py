@@ -8,6 +8,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
 
+from shared.metadata.change_counters import counters_statement, read_counters
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.pull_sources import is_of
 from shared.metadata.rows import columns_of
@@ -15,6 +16,7 @@ from shared.metadata.transaction import Transaction
 from shared.models import (
     INSTALLABLE,
     BlobKey,
+    CounterScope,
     IndexedFile,
     IndexedName,
     IndexedPage,
@@ -25,7 +27,8 @@ from shared.models import (
     PackageId,
 )
 from shared.names import NormalizedName
-from shared.ports.pull_sources import PullSource
+from shared.ports.change_checks import Scope
+from shared.ports.pull_sources import GroupPull, PullSource
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_marker
 
 PACKAGE_TYPE = "pypi"
@@ -75,6 +78,12 @@ class SqlPackageReads:
     async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
         rows = await self._transaction.rows(index_statement(source))
         return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
+
+    async def counters(self, source: PullSource) -> dict[Scope, int]:
+        if not isinstance(source, GroupPull):
+            return await read_counters(self._transaction, [(CounterScope.PROJECT, source)])
+        rows = await self._transaction.rows(counters_statement(source))
+        return {(CounterScope.PROJECT, row.id): row.value for row in rows}
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
         rows = await self._transaction.rows(page_statement(source, name))

@@ -37,7 +37,7 @@ from shared.metadata.tenant_writes import SqlTenantWrites
 from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
 from shared.metadata.transaction import Transaction
 from shared.metadata.users import SqlUserReads, SqlUserWrites
-from shared.models import CounterScope
+from shared.ports.change_checks import Scope
 from shared.ports.metadata_store import AuditEvent
 
 _WAIT_SECONDS = 10.0
@@ -68,8 +68,7 @@ class SqlReading:
         self.inventory = SqlInventoryReads(transaction)
         self.audit_events = SqlAuditReads(transaction)
 
-    async def counters(self, scopes: Iterable[tuple[CounterScope, int]]) -> dict[tuple[CounterScope, int], int]:
-        """Return how often each scope has changed; 0 for one that never has."""
+    async def counters(self, scopes: Iterable[Scope]) -> dict[Scope, int]:
         return await read_counters(self._transaction, scopes)
 
 

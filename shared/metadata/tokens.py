@@ -14,6 +14,7 @@ from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.metadata.transaction import Transaction
 from shared.models import CounterScope, Namespace, Pipeline, Project, TokenId, UserId
 from shared.pages import Page, PageRequest
+from shared.ports.change_checks import Scope
 from shared.ports.token_rows import TokenFilter, TokenOrder, TokenSource
 from shared.principals import AccessToken, TokenKind
 
@@ -62,6 +63,24 @@ class SqlTokenReads:
         statement = select(*TOKEN_COLUMNS).where(access_tokens.c.kind == TokenKind.PERSONAL, *_conditions(wanted, now))
         order = [_ORDERS[wanted.order]] if wanted.order is not None else []
         return await read_page(self._transaction, statement, [*order, access_tokens.c.id], page, token_of)
+
+    async def scopes_of(self, token: AccessToken) -> frozenset[Scope]:
+        # Whoever changes a token bumps what this returns; whoever remembers something by it watches the same.
+        found = set() if token.user_id is None else {(CounterScope.USER, int(token.user_id))}
+        if token.namespace_id is not None or token.project_id is not None:
+            of_project = select(projects.c.namespace_id).where(projects.c.id == token.project_id).scalar_subquery()
+            top_level = (
+                select(namespace_ancestors.c.ancestor_id)
+                .where(
+                    namespace_ancestors.c.namespace_id
+                    == (of_project if token.namespace_id is None else token.namespace_id)
+                )
+                .order_by(namespace_ancestors.c.distance.desc())
+                .limit(1)
+            )
+            for row in await self._transaction.rows(top_level):
+                found.add((CounterScope.NAMESPACE, row.ancestor_id))
+        return frozenset(found)
 
 
 class SqlTokenWrites(SqlTokenReads):
@@ -171,19 +190,8 @@ class SqlTokenWrites(SqlTokenReads):
         return True
 
     async def _touch_source(self, token: AccessToken) -> None:
-        """Count the change for the user and the top-level namespace that the token has to do with."""
-        if token.user_id is not None:
-            self._transaction.touch(CounterScope.USER, token.user_id)
-        of_project = select(projects.c.namespace_id).where(projects.c.id == token.project_id).scalar_subquery()
-        source = of_project if token.namespace_id is None else token.namespace_id
-        top_level = (
-            select(namespace_ancestors.c.ancestor_id)
-            .where(namespace_ancestors.c.namespace_id == source)
-            .order_by(namespace_ancestors.c.distance.desc())
-            .limit(1)
-        )
-        for row in await self._transaction.rows(top_level):
-            self._transaction.touch(CounterScope.NAMESPACE, row.ancestor_id)
+        for scope, scope_id in await self.scopes_of(token):
+            self._transaction.touch(scope, scope_id)
 
 
 def _conditions(wanted: TokenFilter, now: datetime) -> list[ColumnElement[bool]]:

@@ -58,6 +58,10 @@ class MemberReads(Protocol):
         """Return whether an active user other than this one owns the group, directly or through what it lies in."""
         ...
 
+    async def next_end(self, user_id: UserId, *, now: datetime) -> datetime | None:
+        """Return when the next of the user's memberships, wherever, comes to its end; None when none ever does."""
+        ...
+
 
 class MemberWrites(MemberReads, Protocol):
     """Change members."""

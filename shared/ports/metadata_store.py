@@ -4,11 +4,13 @@
 calls by what they are about. Nothing of a transaction is seen before `writing()` is left without an exception.
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.ports.audit_rows import AuditReads
+from shared.ports.change_checks import Scope
 from shared.ports.deploy_token_rows import DeployTokenReads
 from shared.ports.forwarding_rows import ForwardingReads
 from shared.ports.hold_rows import HoldReads, HoldWrites
@@ -126,6 +128,10 @@ class Reading(Protocol):
     @property
     def audit_events(self) -> AuditReads:
         """Return the calls that read who did what."""
+        ...
+
+    async def counters(self, scopes: Iterable[Scope]) -> dict[Scope, int]:
+        """Return how often each scope has changed, in the snapshot of all other calls; 0 for one that never has."""
         ...
 
 

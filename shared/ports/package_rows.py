@@ -30,6 +30,7 @@ from shared.models import (
     UserId,
 )
 from shared.names import NormalizedName
+from shared.ports.change_checks import Scope
 from shared.ports.pull_sources import PullSource
 
 
@@ -92,6 +93,10 @@ class PackageReads(Protocol):
         However many projects have the name, the spelling is that of its installable package with the lowest id, and
         `requires_python` that of the newest version's (PEP 440) file with the lowest id.
         """
+        ...
+
+    async def counters(self, source: PullSource) -> dict[Scope, int]:
+        """Return the counters of all projects that the source takes packages from, whether they have any or not."""
         ...
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:

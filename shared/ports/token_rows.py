@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shared.models import Namespace, Pipeline, Project, TokenId, UserId
 from shared.pages import Page, PageRequest
+from shared.ports.change_checks import Scope
 from shared.principals import AccessToken
 
 TokenSource = Namespace | Project
@@ -73,6 +74,10 @@ class TokenReads(Protocol):
         Args:
             now: when tokens must not have expired yet to be active.
         """
+        ...
+
+    async def scopes_of(self, token: AccessToken) -> frozenset[Scope]:
+        """Return the scopes that count what happens to the token: its user's, and its project's or group's."""
         ...
 
 

@@ -1,0 +1,40 @@
+"""The port by which a process asks whether what it derived from rows still holds.
+
+Every write bumps, in its own transaction, the counters of the scopes in which a reader could see something else from
+then on. So what was derived from rows holds for as long as the counters are those that were read with the rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.models import CounterScope
+
+Scope = tuple[CounterScope, int]
+"""What a change counter counts changes of: a project and its id, for one."""
+
+INSTANCE: Scope = (CounterScope.INSTANCE, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stamps:
+    """The counters of all that something was derived from, read in the very snapshot that its rows were read in.
+
+    One that was read before its rows is good, too; one read after them would call a stale value fresh.
+    """
+
+    counters: Mapping[Scope, int]
+
+
+class ChangeChecks(Protocol):
+    """Reads change counters outside of any transaction: one that is left open would show their old values for ever."""
+
+    async def hold(self, stamps: Stamps) -> bool:
+        """Say whether all counters still have these values, by a look at the primary that began after this call.
+
+        Requests that wait at once may share a look. Whatever was committed before the call, by any process, is seen.
+
+        Returns:
+            False, too, when that cannot be said now: whoever asks has to read the rows then.
+        """
+        ...
