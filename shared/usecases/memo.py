@@ -1,0 +1,160 @@
+"""What was derived from rows, remembered by a process for as long as nothing that it was derived from has changed.
+
+The rule that makes it right: a value carries stamps, the change counters of all that it was derived from, read in the
+snapshot that its rows were read in. It is handed out only after a look that began after the request had come, and that
+found each counter as it was. So nobody gets an answer that the rows would not have given at some instant since they
+asked: a token that was revoked, or a file that was deleted, is gone for the very next request, in every process.
+
+Two things are for whoever derives a value. It must depend on nothing but the key, the rows of one snapshot, what never
+changes while the process lives, and the clock; and a value that time alone can end must carry the instant.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, cast
+
+from shared.ports.change_checks import ChangeChecks, Stamps
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Key = tuple[object, ...]
+"""Begins with the kind of the value. Holds digests of secrets, never secrets."""
+
+_ENTRY_BYTES = 1024
+"""Reckoned for the key and all else of an entry, so that the bound in bytes is one in entries as well."""
+_STAMP_BYTES = 200
+_LARGEST_PART = 4
+"""What takes more than this part of the whole is not remembered: it would drive out too much else."""
+_WAIT_SECONDS = 10.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived(Generic[T]):
+    """A value, and what is known of how long it holds.
+
+    Args:
+        value: shared by all who ask for it, so nobody may change it.
+        stamps: of all that it was derived from; None: it must not be remembered.
+        size_bytes: about how much it takes.
+        ends_at: the first instant at which it may be another by the clock alone, or None.
+    """
+
+    value: T
+    stamps: Stamps | None
+    size_bytes: int
+    ends_at: datetime | None = None
+
+    def into(self, value: U, *, size_bytes: int) -> "Derived[U]":
+        """Return what was made of the value, and of nothing else that could change."""
+        return Derived(value, self.stamps, size_bytes=size_bytes, ends_at=self.ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is remembered under a key, and since when."""
+
+    value: object
+    stamps: Stamps
+    since: datetime
+    ends_at: datetime | None
+    cost_bytes: int
+
+    def is_of(self, now: datetime) -> bool:
+        """Say whether the clock has nothing against it; one that was set back has."""
+        return self.since <= now and (self.ends_at is None or now < self.ends_at)
+
+
+class Memo:
+    """Remembers values of all kinds within one bound; those that nobody has asked for the longest go first."""
+
+    def __init__(self, checks: ChangeChecks, *, limit_bytes: int, now: Callable[[], datetime] = _now) -> None:
+        """Make it, empty.
+
+        Args:
+            limit_bytes: about how much it may take; 0: nothing is remembered, and nothing is looked at.
+            now: the clock, in UTC.
+        """
+        self._checks = checks
+        self._limit_bytes = limit_bytes
+        self._now = now
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._total_bytes = 0
+        self._under_way: dict[Key, asyncio.Event] = {}
+
+    @property
+    def is_on(self) -> bool:
+        """Say whether anything is remembered at all."""
+        return self._limit_bytes > 0
+
+    async def __call__(self, key: Key, derive: Callable[[], Awaitable[Derived[T]]]) -> T:
+        """Return the value of the key: the remembered one if it still holds, else what `derive` returns now.
+
+        Who comes while the same value is being derived waits for that. What comes out of it may be older than they are,
+        so they look like anybody else; and whoever finds it outdated already derives it without waiting again.
+
+        Raises: what `derive` raises, which is not remembered.
+        """
+        if not self.is_on:
+            return (await derive()).value
+        entry = await self._find(key)
+        if entry is None and (under_way := self._under_way.get(key)) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await under_way.wait()
+            entry = await self._find(key)
+        if entry is None:
+            return await self._derive(key, derive)
+        return cast("T", entry.value)  # A key stands for one kind of value.
+
+    def forget(self, key: Key) -> None:
+        """Have the value derived anew when it is asked for next."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._total_bytes -= entry.cost_bytes
+
+    async def _find(self, key: Key) -> _Entry | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        holds = entry.is_of(self._now()) and await self._checks.hold(entry.stamps)
+        if self._entries.get(key) is entry:  # Another may have taken its place during the look.
+            if holds:
+                self._entries.move_to_end(key)
+            else:
+                self.forget(key)
+        return entry if holds else None
+
+    async def _derive(self, key: Key, derive: Callable[[], Awaitable[Derived[T]]]) -> T:
+        since = self._now()
+        is_over = asyncio.Event()
+        is_first = self._under_way.setdefault(key, is_over) is is_over
+        try:
+            derived = await derive()
+            self._keep(key, derived, since)
+        finally:
+            if is_first:
+                del self._under_way[key]
+            is_over.set()
+        return derived.value
+
+    def _keep(self, key: Key, derived: Derived[Any], since: datetime) -> None:
+        stamps = derived.stamps
+        if stamps is None:
+            return
+        cost_bytes = _ENTRY_BYTES + derived.size_bytes + _STAMP_BYTES * len(stamps.counters)
+        if cost_bytes > self._limit_bytes // _LARGEST_PART:
+            return
+        self.forget(key)
+        self._entries[key] = _Entry(derived.value, stamps, since, derived.ends_at, cost_bytes)
+        self._total_bytes += cost_bytes
+        while self._total_bytes > self._limit_bytes:
+            self.forget(next(iter(self._entries)))
