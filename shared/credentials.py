@@ -1,5 +1,6 @@
 """What a request brought to prove who it is, before anybody has looked at it. No secret shows in a repr."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -30,6 +31,12 @@ class Credentials:
     deploy_token: str | None = field(default=None, repr=False)
     job_token: str | None = field(default=None, repr=False)
     sudo: str | None = None
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of all that was brought, by which it may be told from anything else that could be."""
+        basic = (self.basic.username, self.basic.password) if self.basic else None
+        others = (self.private_token, self.bearer, self.deploy_token, self.job_token, self.sudo)
+        return hashlib.sha256(repr((basic, others)).encode()).digest()
 
 
 class Door(Enum):

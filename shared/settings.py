@@ -57,6 +57,7 @@ class Settings:
         limits: how much clients, uploads and archives may ask for.
         scrub_bytes_per_second: how fast each worker reads stored files again; 0: never.
         scrub_interval_seconds: after which a file is due to be read again.
+        cache_bytes: about how much each API process may remember of what it has answered; 0: nothing.
     """
 
     host: str
@@ -80,6 +81,7 @@ class Settings:
     scrub_bytes_per_second: int
     scrub_interval_seconds: float
     log_format: LogFormat
+    cache_bytes: int
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -158,11 +160,16 @@ def _size_from(lowest: int) -> Callable[[str], int]:
     return read
 
 
-def _rate(text: str) -> int:
-    try:
-        return 0 if text == "0" else _size(text)
-    except ValueError:
-        raise ValueError("takes a number of bytes, or one with KiB, MiB, GiB or TiB behind it; 0 for never") from None
+def _size_or_zero(meaning: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            return 0 if text.strip() == "0" else _size(text)
+        except ValueError:
+            raise ValueError(
+                f"takes a number of bytes, or one with KiB, MiB, GiB or TiB behind it; 0 for {meaning}"
+            ) from None
+
+    return read
 
 
 def _switch(text: str) -> bool:
@@ -246,11 +253,12 @@ _VARIABLES: Mapping[str, _Variable] = {
     "UPLOAD_CHECKS": _Variable("upload_checks", _word(UploadChecks), lambda _: UploadChecks.STRICT),
     "ALLOW_GUESTS_TO_PULL": _Variable("allow_guests_to_pull", _switch, lambda _: True),
     "FIPS": _Variable("is_fips", _switch, lambda _: is_openssl_in_fips_mode()),
-    "SCRUB_BYTES_PER_SECOND": _Variable("scrub_bytes_per_second", _rate, lambda _: 8 * 1024**2),
+    "SCRUB_BYTES_PER_SECOND": _Variable("scrub_bytes_per_second", _size_or_zero("never"), lambda _: 8 * 1024**2),
     "SCRUB_INTERVAL_SECONDS": _Variable(
         "scrub_interval_seconds", _seconds(1, 10 * 365 * 86400), lambda _: 30 * 86400.0
     ),
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
+    "CACHE_BYTES": _Variable("cache_bytes", _size_or_zero("nothing"), lambda _: 64 * 1024**2),
 }
 
 _LIMITS: Mapping[str, _LimitVariable] = {

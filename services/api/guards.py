@@ -82,14 +82,14 @@ async def _administrator(request: web.Request) -> None:
 
 
 async def _may_pull(request: web.Request) -> None:
-    _note(
-        request,
-        await _admission(request).to_pull(project_ref(request), read_credentials(request), accepted=scopes_of(request)),
+    visit = await request.app[USE_CASES].pull_admission.to_project(
+        project_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
+    _note(request, visit)
 
 
 async def _may_pull_from_group(request: web.Request) -> None:
-    visit = await _admission(request).to_pull_from_group(
+    visit = await request.app[USE_CASES].pull_admission.to_group(
         group_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
     request[GROUP_VISIT] = visit

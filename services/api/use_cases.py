@@ -23,6 +23,7 @@ from shared.usecases.job_token_scope import (
 from shared.usecases.job_tokens import CreateJobToken, EndJobToken, ListJobTokens
 from shared.usecases.member_lists import ListMembers
 from shared.usecases.members import AddMembers, ChangeMember, RemoveMember
+from shared.usecases.memo import Memo
 from shared.usecases.name_status import ChangeNameStatus, ShowNameStatus
 from shared.usecases.namespaces import ListNamespaces, ShowNamespace
 from shared.usecases.note_downloads import NoteDownloads
@@ -43,6 +44,7 @@ from shared.usecases.protection_rules import (
     DeleteProtectionRule,
     ListProtectionRules,
 )
+from shared.usecases.pull_admission import PullAdmission
 from shared.usecases.readiness import CheckReadiness
 from shared.usecases.storage_room import FindStorageRoom
 from shared.usecases.tenant_admission import TenantAdmission
@@ -59,6 +61,8 @@ class UseCases:
     """The verbs of the registry, ready to be called."""
 
     admission: Admission
+    memo: Memo
+    pull_admission: PullAdmission
     upload_package_file: UploadPackageFile
     find_storage_room: FindStorageRoom
     list_package_names: ListPackageNames
@@ -142,8 +146,11 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
         pypi_max_file_size=settings.max_file_size_bytes,
     )
     admission = Admission(store=store, defaults=defaults)
+    memo = Memo(backends.change_checks, limit_bytes=settings.cache_bytes)
     return UseCases(
         admission=admission,
+        memo=memo,
+        pull_admission=PullAdmission(admission, memo),
         upload_package_file=UploadPackageFile(
             store=store,
             blobs=blobs,

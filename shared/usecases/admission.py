@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.access import PullRules, require_group_pull, require_pull, require_push
+from shared.access import PullRules, require_push
 from shared.credentials import Credentials, Door
 from shared.errors import (
     Forbidden,
@@ -19,19 +19,10 @@ from shared.errors import (
 )
 from shared.models import InstanceSettings, TokenId
 from shared.ports.metadata_store import MetadataStore
-from shared.principals import AccessToken, Anonymous, Principal, SignedIn, TokenKind
+from shared.principals import Anonymous, Principal, SignedIn, TokenKind
 from shared.usecases.authentication import Authentication, Recognised
-from shared.usecases.standing import is_member_below, level_in_group, level_in_project
-from shared.usecases.visits import (
-    GroupRef,
-    GroupVisit,
-    ProjectRef,
-    Visit,
-    find_group,
-    find_project,
-    group_or_none_at_all,
-    project_or_none_at_all,
-)
+from shared.usecases.standing import level_in_project
+from shared.usecases.visits import ProjectRef, Visit, find_project, project_or_none_at_all
 
 _LAST_USED_GRAIN = timedelta(minutes=1)
 _BOOKKEEPING_SECONDS = 0.2
@@ -68,7 +59,8 @@ class Admission:
         """
         async with self.store.reading() as rows:
             found = await Authentication(rows, accepted, self.now())(credentials, door)
-        return await self._principal(found)
+        await self.note_use(found)
+        return found.principal if found else Anonymous()
 
     async def signed_in(self, credentials: Credentials, *, door: Door, accepted: tuple[str, ...]) -> SignedIn:
         """Return the user behind the credentials.
@@ -109,49 +101,10 @@ class Admission:
             raise Forbidden
         return caller
 
-    async def to_pull(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
-        """Admit a reader of packages to the project. Raises what `principal` and `access.require_pull` raise."""
-        visit = await self.to_project(ref, credentials, door=Door.PYPI, accepted=accepted)
-        require_pull(visit.principal, visit.project, visit.level, pull_rules(visit.settings))
-        return visit
-
     async def to_push(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
         """Admit an uploader to the project. Raises what `principal` and `access.require_push` raise."""
         visit = await self.to_project(ref, credentials, door=Door.PYPI, accepted=accepted)
         require_push(visit.principal, visit.project, visit.level)
-        return visit
-
-    async def to_pull_from_group(
-        self, ref: GroupRef | None, credentials: Credentials, *, accepted: tuple[str, ...]
-    ) -> GroupVisit:
-        """Admit a reader of packages to the group. Raises what `principal` and `access.require_group_pull` raise."""
-        now = self.now()
-        async with self.store.reading() as rows:
-            there = await find_group(rows, ref)
-            group = group_or_none_at_all(there)
-            try:
-                found = await Authentication(rows, accepted, now)(credentials, Door.PYPI)
-            except MetadataUnavailable:
-                raise
-            except LarderError:
-                # As of projects, an unknown group is 404 whatever credential was sent.
-                if there is None:
-                    raise NotFound from None
-                raise
-            principal: Principal = found.principal if found else Anonymous()
-            visit = GroupVisit(
-                principal=principal,
-                group=group,
-                level=await level_in_group(rows, principal, group, now=now),
-                is_member_below=await is_member_below(rows, principal, group, now=now),
-                settings=await rows.settings.read(self.defaults),
-            )
-        await self._principal(found)
-        if there is None:
-            raise NotFound
-        require_group_pull(
-            principal, group, visit.level, pull_rules(visit.settings), is_member_below=visit.is_member_below
-        )
         return visit
 
     async def to_project(
@@ -192,24 +145,24 @@ class Admission:
                 level=await level_in_project(rows, principal, project, now=now),
                 settings=await rows.settings.read(self.defaults),
             )
-        await self._principal(found)
+        await self.note_use(found)
         if there is None:
             raise NotFound(told_as)
         return visit
 
-    async def _principal(self, found: Recognised | None) -> Principal:
-        if found is None:
-            return Anonymous()
-        if found.token.kind is TokenKind.PERSONAL:
-            await self._note_use(found.token)
-        return found.principal
-
-    async def _note_use(self, token: AccessToken) -> None:
-        """Note, at most once a minute, that the token was used; a request never waits long for that, nor fails."""
-        now = self.now()
+    def is_use_due(self, found: Recognised | None) -> bool:
+        """Say whether it is to be noted that the token was used: personal ones, at most once a minute."""
+        if found is None or found.token.kind is not TokenKind.PERSONAL:
+            return False
+        token = found.token
         latest = max(filter(None, (token.last_used_at, self.noted_uses.get(token.id))), default=None)
-        if latest is not None and now - latest < _LAST_USED_GRAIN:
+        return latest is None or self.now() - latest >= _LAST_USED_GRAIN
+
+    async def note_use(self, found: Recognised | None) -> None:
+        """Note that the token was used, if that is due; a request never waits long for that, nor fails."""
+        if found is None or not self.is_use_due(found):
             return
+        now, token = self.now(), found.token
         self.noted_uses[token.id] = now
         # Not cancelled when the wait is over: on SQLite that would take as long as the lock that it waits for.
         task = asyncio.create_task(self._mark_used(token.id, now), name="larder token use")
