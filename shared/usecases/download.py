@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from shared.attestations import encode_provenance
 from shared.errors import LarderError, NotFound, RecordNotFound
@@ -11,9 +12,15 @@ from shared.models import PackageFile, PackageFileId, PackageFileStatus, Package
 from shared.ports.blob_store import BlobStore, LocalBlob
 from shared.ports.metadata_store import MetadataStore, Reading
 from shared.status_markers import offers_files
+from shared.usecases.memo import Derived, Memo
 from shared.usecases.package_lookup import find_package
+from shared.usecases.pull_memory import derived_from, key_of
 from shared.usecases.pull_sources import source_of_files
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
+
+_SMALL_BYTES = 64 * 1024
+"""Files up to this size are remembered with their bytes: to open one takes longer than to send it."""
+_ROW_BYTES = 1024
 
 
 def _now() -> datetime:
@@ -26,12 +33,48 @@ class Download:
 
     Args:
         blob: where it is on this machine; None when it must be streamed with `OpenPackageFile.stream`.
+        raw: all of its bytes, where they are at hand; None otherwise.
         is_public: nobody would be refused it where it was asked for.
     """
 
     file: PackageFile
     blob: LocalBlob | None
+    raw: bytes | None
     is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundFile:
+    """What of a download follows from the rows and from bytes that never change, whoever asks.
+
+    Args:
+        project_visibility: to whom the packages of its project are open; None where the visit tells that.
+    """
+
+    file: PackageFile
+    blob: LocalBlob | None
+    raw: bytes | None
+    project_visibility: Visibility | None
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundNeighbour:
+    """What stands beside a file, whoever asks.
+
+    Args:
+        project_visibility: as of `_FoundFile`.
+    """
+
+    raw: bytes
+    sha256: str
+    project_visibility: Visibility | None
+
+    @classmethod
+    def of(cls, raw: bytes, visibility: Visibility | None) -> "_FoundNeighbour":
+        return cls(raw, hashlib.sha256(raw).hexdigest(), visibility)
+
+    def as_seen_by(self, visit: AnyVisit) -> "NeighbourDownload":
+        return NeighbourDownload(raw=self.raw, sha256=self.sha256, is_public=_is_public(visit, self.project_visibility))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +100,7 @@ class OpenPackageFile:
 
     store: MetadataStore
     blobs: BlobStore
+    memo: Memo
     now: Callable[[], datetime] = _now
 
     async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> Download:
@@ -69,13 +113,30 @@ class OpenPackageFile:
 
         Source: GitLab's PackageFinder, PackageFileFinder.
         """
-        source = source_of_files(visit, now=self.now())
+        key = ("file", key_of(source_of_files(visit, now=self.now())), sha256, file_name)
+        found = await self.memo(key, partial(self._find, visit, sha256, file_name))
+        return Download(
+            file=found.file, blob=found.blob, raw=found.raw, is_public=_is_public(visit, found.project_visibility)
+        )
+
+    async def _find(self, visit: AnyVisit, sha256: str, file_name: str) -> Derived[_FoundFile]:
+        now = self.now()
+        source = source_of_files(visit, now=now)
         async with self.store.reading() as rows:
             file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
             if file is None:
                 raise _no_file(visit)
-            is_public = await _is_public(rows, visit, file)
-        return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
+            visibility = await _visibility(rows, visit, file)
+            derived = await derived_from(rows, visit, source, value=None, size_bytes=0, now=now)
+        blob = await self.blobs.locate(file.blob_key)
+        raw = await self._read(file) if self.memo.is_on and file.size_bytes <= _SMALL_BYTES else None
+        size_bytes = _ROW_BYTES + (len(raw) if raw else 0)
+        return derived.into(_FoundFile(file, blob, raw, visibility), size_bytes=size_bytes)
+
+    async def _read(self, file: PackageFile) -> bytes | None:
+        """Return all bytes of a small file; None when there are not as many as there must be."""
+        raw = b"".join([chunk async for chunk in self.blobs.read(file.blob_key)])
+        return raw if len(raw) == file.size_bytes else None
 
     async def by_id(self, project: Project, package_id: PackageId, *, file_id: PackageFileId) -> Download:
         """Return the published file of a package that is shown.
@@ -96,7 +157,8 @@ class OpenPackageFile:
         if file is None or file.package_id != package_id or file.status is not PackageFileStatus.DEFAULT:
             raise NotFound
         is_public = project.packages_visibility is Visibility.PUBLIC
-        return Download(file=file, blob=await self.blobs.locate(file.blob_key), is_public=is_public)
+        blob = await self.blobs.locate(file.blob_key)
+        return Download(file=file, blob=blob, raw=None, is_public=is_public)
 
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yield `length` bytes of the file from `offset` on."""
@@ -112,6 +174,7 @@ class ReadCoreMetadata:
     """
 
     store: MetadataStore
+    memo: Memo
     now: Callable[[], datetime] = _now
 
     async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> NeighbourDownload:
@@ -120,14 +183,20 @@ class ReadCoreMetadata:
         Raises:
             NotFound, RecordNotFound: as of the file; or nothing is stored for it.
         """
-        source = source_of_files(visit, now=self.now())
+        key = ("core metadata", key_of(source_of_files(visit, now=self.now())), sha256, file_name)
+        found = await self.memo(key, partial(self._find, visit, sha256, file_name))
+        return found.as_seen_by(visit)
+
+    async def _find(self, visit: AnyVisit, sha256: str, file_name: str) -> Derived[_FoundNeighbour]:
+        now = self.now()
+        source = source_of_files(visit, now=now)
         async with self.store.reading() as rows:
             file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
             raw = await rows.packages.core_metadata(file.id) if file else None
             if file is None or raw is None:
                 raise _no_file(visit)
-            is_public = await _is_public(rows, visit, file)
-        return _neighbour(raw, is_public=is_public)
+            found = _FoundNeighbour.of(raw, await _visibility(rows, visit, file))
+            return await derived_from(rows, visit, source, value=found, size_bytes=len(raw), now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +208,7 @@ class ReadProvenance:
     """
 
     store: MetadataStore
+    memo: Memo
     now: Callable[[], datetime] = _now
 
     async def __call__(self, visit: AnyVisit, *, sha256: str, file_name: str) -> NeighbourDownload:
@@ -147,30 +217,37 @@ class ReadProvenance:
         Raises:
             NotFound, RecordNotFound: as of the file; or no attestations came with it.
         """
-        source = source_of_files(visit, now=self.now())
+        key = ("provenance", key_of(source_of_files(visit, now=self.now())), sha256, file_name)
+        found = await self.memo(key, partial(self._find, visit, sha256, file_name))
+        return found.as_seen_by(visit)
+
+    async def _find(self, visit: AnyVisit, sha256: str, file_name: str) -> Derived[_FoundNeighbour]:
+        now = self.now()
+        source = source_of_files(visit, now=now)
         async with self.store.reading() as rows:
             file = await rows.packages.installable_file(source, sha256=sha256, file_name=file_name)
             attestations = await rows.packages.attestations(file.id) if file else None
             if file is None or attestations is None:
                 raise _no_file(visit)
-            is_public = await _is_public(rows, visit, file)
-        return _neighbour(encode_provenance(attestations), is_public=is_public)
+            found = _FoundNeighbour.of(encode_provenance(attestations), await _visibility(rows, visit, file))
+            return await derived_from(rows, visit, source, value=found, size_bytes=len(found.raw), now=now)
 
 
-def _neighbour(raw: bytes, *, is_public: bool) -> NeighbourDownload:
-    return NeighbourDownload(raw=raw, sha256=hashlib.sha256(raw).hexdigest(), is_public=is_public)
+async def _visibility(rows: Reading, visit: AnyVisit, file: PackageFile) -> Visibility | None:
+    """Return to whom the packages of the file's project are open; None where the visit itself tells that."""
+    if isinstance(visit, Visit):
+        return None
+    own = await rows.tenants.project(file.project_id)
+    return own.packages_visibility if own is not None else None
 
 
-async def _is_public(rows: Reading, visit: AnyVisit, file: PackageFile) -> bool:
+def _is_public(visit: AnyVisit, visibility: Visibility | None) -> bool:
     """Say whether everybody could have asked for the file there: its own project counts, and the group too."""
     match visit:
         case Visit(project=project):
             return project.packages_visibility is Visibility.PUBLIC
         case GroupVisit(group=group):
-            if group.visibility is not Visibility.PUBLIC:
-                return False
-            own = await rows.tenants.project(file.project_id)
-            return own is not None and own.packages_visibility is Visibility.PUBLIC
+            return group.visibility is Visibility.PUBLIC and visibility is Visibility.PUBLIC
 
 
 def _no_file(visit: AnyVisit) -> LarderError:

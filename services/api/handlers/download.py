@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from services.api.content_disposition import attachment
 from services.api.handlers.paths import file_path, record_ids
 from services.api.keys import USE_CASES, VISIT, visit_of
-from services.api.presenters.file_response import Representation, plan_response, send
+from services.api.presenters.file_response import Representation, Source, plan_response, send
 from shared.errors import NotFound, RecordNotFound
 from shared.models import PackageFileId, PackageId
 from shared.usecases.download import Download, NeighbourDownload, OpenPackageFile
@@ -68,10 +68,7 @@ async def send_package_file(request: web.Request, download: Download) -> web.Str
         },
     )
     plan = plan_response(request.method, request.headers, representation)
-    source = (
-        download.blob.path if download.blob is not None else partial(_stream, use_cases.open_package_file, download)
-    )
-    response = await send(request, plan, source)
+    response = await send(request, plan, _source(use_cases.open_package_file, download))
     if request.method == hdrs.METH_GET and plan.status in _SERVED:
         use_cases.note_download(file.package_id)
     return response
@@ -81,6 +78,12 @@ async def _file(request: web.Request, sha256: str, file_name: str) -> web.Stream
     open_package_file = request.app[USE_CASES].open_package_file
     download = await open_package_file(visit_of(request), sha256=sha256, file_name=file_name)
     return await send_package_file(request, download)
+
+
+def _source(opened: OpenPackageFile, download: Download) -> Source:
+    if download.raw is not None:
+        return download.raw
+    return download.blob.path if download.blob is not None else partial(_stream, opened, download)
 
 
 def _stream(opened: OpenPackageFile, download: Download, offset: int, length: int) -> AsyncGenerator[bytes, None]:

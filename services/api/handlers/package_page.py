@@ -7,7 +7,7 @@ from services.api.origin import external_url
 from services.api.presenters.links import Links
 from services.api.presenters.package_page import render_package_page
 from services.api.presenters.pages import CONTENT_TYPE
-from services.api.presenters.text_response import revalidated_response
+from services.api.presenters.text_response import RenderedPage, revalidated_response
 from shared.errors import NotFound
 from shared.models import PackageId, Visibility
 
@@ -21,8 +21,8 @@ async def show(request: web.Request) -> web.StreamResponse:
         raise NotFound
     visit, pages = request[VISIT], request.app[PAGES]
     page = await request.app[USE_CASES].describe_package(visit, PackageId(int(number)))
-    body = render_package_page(pages, page, visit.project, Links(external_url(request)))
+    rendered = RenderedPage.of(render_package_page(pages, page, visit.project, Links(external_url(request))))
     is_public = visit.project.packages_visibility is Visibility.PUBLIC
-    response = await revalidated_response(request, body, content_type=CONTENT_TYPE, is_public=is_public)
+    response = await revalidated_response(request, rendered, content_type=CONTENT_TYPE, is_public=is_public)
     response.headers.update(pages.headers)
     return response

@@ -1,5 +1,7 @@
 """The simple index of a project or group, and the simple page of a name in it."""
 
+from typing import Any
+
 from aiohttp import hdrs, web
 
 from services.api.handlers.paths import file_path
@@ -9,10 +11,11 @@ from services.api.origin import external_url
 from services.api.presenters import simple_html, simple_json
 from services.api.presenters.links import Links
 from services.api.presenters.redirects import moved_upstream
-from services.api.presenters.text_response import revalidated_response
+from services.api.presenters.text_response import RenderedPage, revalidated_response
 from shared.errors import NotFound
 from shared.models import Visibility
 from shared.names import normalize_name
+from shared.usecases.memo import Derived
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
 
@@ -23,13 +26,21 @@ async def index(request: web.Request) -> web.StreamResponse:
     """
     visit = visit_of(request)
     wanted = _format(request)
-    names = await request.app[USE_CASES].list_package_names(visit)
-    match wanted:
-        case SimpleFormat.JSON:
-            body = simple_json.render_index(names)
-        case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-            body = simple_html.render_index(visit.tenant.name, names, Links(external_url(request)).pypi(visit.tenant))
-    return await _answer(request, visit, body, wanted)
+    use_cases = request.app[USE_CASES]
+    links = Links(external_url(request)).pypi(visit.tenant)
+    title = visit.tenant.name
+
+    async def render() -> Derived[RenderedPage]:
+        listed = await use_cases.list_package_names(visit)
+        match wanted:
+            case SimpleFormat.JSON:
+                body = simple_json.render_index(listed.value)
+            case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
+                body = simple_html.render_index(title, listed.value, links)
+        return _rendered(listed, body)
+
+    key = (*use_cases.list_package_names.key(visit), wanted is SimpleFormat.JSON, links, title)
+    return await _answer(request, visit, await use_cases.memo(key, render), wanted)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -47,32 +58,45 @@ async def page(request: web.Request) -> web.StreamResponse:
         return _redirect(request, f"{links.simple_page(name).removesuffix('/')}/")
     wanted = _format(request)
     use_cases = request.app[USE_CASES]
+
+    async def render() -> Derived[RenderedPage]:
+        listed = await use_cases.list_package_files(visit, name)
+        shown = listed.value
+        match wanted:
+            case SimpleFormat.JSON:
+                in_json = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page
+                body = in_json(name, shown, links)
+            case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
+                body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
+        return _rendered(listed, body)
+
+    # What is rendered depends on nothing else: `links` tell the registry's URL, and the project or group.
+    key = (*use_cases.list_package_files.key(visit, name), wanted is SimpleFormat.JSON, links)
     try:
-        shown = await use_cases.list_package_files(visit, name)
+        rendered = await use_cases.memo(key, render)
     except NotFound:
         elsewhere = await use_cases.forward_unknown_name(visit, name)
         if elsewhere is None:
             raise
         return moved_upstream(request, elsewhere)
-    match wanted:
-        case SimpleFormat.JSON:
-            render = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page
-            body = render(name, shown, links)
-        case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-            body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
-    return await _answer(request, visit, body, wanted)
+    return await _answer(request, visit, rendered, wanted)
+
+
+def _rendered(listed: Derived[Any], body: bytes) -> Derived[RenderedPage]:
+    page = RenderedPage.of(body)
+    return listed.into(page, size_bytes=page.largest_bytes)
 
 
 def _format(request: web.Request) -> SimpleFormat:
     return choose_format(request.headers.getall(hdrs.ACCEPT, []), requested=request.query.get("format"))
 
 
-async def _answer(request: web.Request, visit: AnyVisit, body: bytes, wanted: SimpleFormat) -> web.Response:
+async def _answer(request: web.Request, visit: AnyVisit, page: RenderedPage, wanted: SimpleFormat) -> web.Response:
     # What a group shows depends on who asks, even when everybody may.
     is_public = isinstance(visit, Visit) and visit.project.packages_visibility is Visibility.PUBLIC
     form = "v1" if wanted is SimpleFormat.HTML else ""
     return await revalidated_response(
-        request, body, content_type=f"{wanted}; charset=utf-8", is_public=is_public, form=form
+        request, page, content_type=f"{wanted}; charset=utf-8", is_public=is_public, form=form
     )
 
 
