@@ -1,0 +1,372 @@
+"""Looks for one stale answer: after each write's answer, the very next request of everybody has to show it.
+
+A `Teller` has a group, a project and people of its own. It writes by way of one API process, and then asks all
+processes what everybody is told; the answers are compared with what must be told now. Several tellers go on at once, so
+that counters change while others are being looked at, and readers who ask all the while keep every memory filled.
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tests.distributions import build_wheel, wheel_file_name
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_GUESTS = "allow_guest_plus_roles_to_pull_packages"
+_DEVELOPER, _GUEST = 30, 10
+_VERSIONS = tuple(f"1.{number}" for number in range(12))
+WHEELS = {wheel_file_name("pkg", version): build_wheel("pkg", version) for version in _VERSIONS}
+
+Told = tuple[int, Any]
+GONE: Told = (404, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A way into one API process: all connections of the session lead to it."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    async def ask(
+        self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """Send one request, as installers do; return status and body."""
+        sent = {} if token is None else {"Authorization": aiohttp.encode_basic_auth("anybody", token)}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}{path}"
+        async with self.session.request(method, url, headers=sent, data=data, allow_redirects=False) as response:
+            return response.status, await response.read()
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked at.
+
+    Args:
+        checks: answers that were compared.
+        writes: by what was written.
+        stale: what was told, and what should have been.
+    """
+
+    checks: int = 0
+    writes: Counter[str] = field(default_factory=Counter)
+    stale: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Teller:
+    """Writes and asks in a project of its own."""
+
+    number: int
+    doors: Sequence[Door]
+    root: str
+    findings: Findings
+    chance: random.Random
+    group_id: int = 0
+    project_id: int = 0
+    tokens: dict[str, str] = field(default_factory=dict)
+    users: dict[str, int] = field(default_factory=dict)
+    packages: dict[str, int] = field(default_factory=dict)
+    yanked: set[str] = field(default_factory=set)
+    is_public: bool = False
+    is_quarantined: bool = False
+    guests_may_pull: bool = True
+    members: set[str] = field(default_factory=lambda: {"member", "of-group", "guest"})
+    blocked: set[str] = field(default_factory=set)
+    spare: tuple[int, str] | None = None
+    ended: str | None = None
+
+    async def settle(self) -> None:
+        """Make the group, the project and the people."""
+        group = await self._make("groups", name="G", path=f"g{self.number}", visibility="public")
+        self.group_id = group["id"]
+        project = await self._make("projects", name="P", path="p", namespace_id=self.group_id, visibility="private")
+        self.project_id = project["id"]
+        for name in ("member", "of-group", "guest"):
+            username = f"{name}-{self.number}"
+            user = await self._make(
+                "users", email=f"{username}@localhost", username=username, name=name, force_random_password=True
+            )
+            self.users[name] = user["id"]
+            self.tokens[name] = (await self._token(name))["token"]
+        for name in tuple(self.members):
+            await self._add_member(name)
+        await self._upload(wheel_file_name("pkg", _VERSIONS[0]))
+
+    async def go_on(self, *, writes: int) -> None:
+        """Write so often, and ask everybody everywhere after each."""
+        kinds: list[Callable[[], Awaitable[str]]] = [
+            self._upload_or_delete,
+            self._yank_or_unyank,
+            self._revoke_or_issue,
+            self._remove_or_add_member,
+            self._change_visibility,
+            self._mark_name,
+            self._block_or_unblock,
+        ]
+        if self.number == 0:
+            kinds.append(self._change_settings)
+        for _ in range(writes):
+            self.findings.writes[await self.chance.choice(kinds)()] += 1
+            await self.check()
+
+    async def check(self) -> None:
+        """Ask every process all questions, and compare what it tells with what must be told now."""
+        questions = self._questions()
+        told = await asyncio.gather(*(ask(door) for door in self.doors for ask, _ in questions.values()))
+        expected = [answer for _ in self.doors for _, answer in questions.values()]
+        self.findings.checks += len(told)
+        for name, one, other in zip(list(questions) * len(self.doors), told, expected, strict=True):
+            if one != other:
+                self.findings.stale.append(f"{name}: {one} is told, {other} holds after {self.findings.writes}")
+
+    async def keep_reading(self) -> None:
+        """Ask on and on, whatever the answers."""
+        while True:
+            for ask, _ in self._questions().values():
+                await ask(self.chance.choice(self.doors))
+
+    def _questions(self) -> dict[str, tuple[Callable[[Door], Awaitable[Told]], Told]]:
+        project, group = f"/api/v4/projects/{self.project_id}", f"/api/v4/groups/{self.group_id}/-"
+        page, of_group = f"{project}/packages/pypi/simple/pkg/", f"{group}/packages/pypi/simple/pkg/"
+        member, in_group, guest = (self.tokens[name] for name in ("member", "of-group", "guest"))
+        wheel = self.chance.choice(list(WHEELS))
+        file = f"files/{hashlib.sha256(WHEELS[wheel]).hexdigest()}/{wheel}"
+        files = {} if self.is_quarantined else {name: name in self.yanked for name in self.packages}
+        has_file = wheel in files
+        shown = hashlib.sha256(WHEELS[wheel]).hexdigest() if has_file else None
+        whole = (200, files)
+        spare = self.ended or (self.spare[1] if self.spare else None)
+        # One teller alone changes what holds for all of them.
+        of_guests = {"a guest's page": (_page(page, guest), self._as(guest, whole))} if self.number == 0 else {}
+        return of_guests | {
+            "a member's page": (_page(page, member), self._as(member, whole)),
+            "a group member's page": (_page(page, in_group), self._as(in_group, whole)),
+            "the administrator's page in HTML": (_names(page, self.root), (200, sorted(files))),
+            "nobody's page": (_page(page, None), whole if self.is_public else (401, None)),
+            "the page of a token that comes and goes": (_page(page, spare), self._of_spare(whole)),
+            "a member's file": (
+                _digest(f"{project}/packages/pypi/{file}", member),
+                self._as(member, (200, shown) if has_file else GONE),
+            ),
+            "a member's metadata": (
+                _status(f"{project}/packages/pypi/{file}.metadata", member),
+                self._as(member, (200, None) if has_file else GONE),
+            ),
+            "a group's page": (_page(of_group, in_group), self._in_group(whole)),
+            "a group's file": (
+                _digest(f"{group}/packages/pypi/{file}", in_group),
+                self._in_group((200, shown) if has_file else GONE),
+            ),
+            "a group's index": (
+                _index(f"{group}/packages/pypi/simple/", in_group),
+                (403, None) if "of-group" in self.blocked else (200, ["pkg"] if self._pulls_in_group() else []),
+            ),
+        }
+
+    def _as(self, token: str, answer: Told) -> Told:
+        """Return what the holder of the token is told where a reader is told this."""
+        name = next(name for name, own in self.tokens.items() if own == token)
+        if name in self.blocked:
+            return 403, None
+        if self.is_public:
+            return answer
+        if name not in self.members:
+            return GONE
+        return (403, None) if name == "guest" and not self.guests_may_pull else answer
+
+    def _pulls_in_group(self) -> bool:
+        return self.is_public or "of-group" in self.members
+
+    def _in_group(self, answer: Told) -> Told:
+        if "of-group" in self.blocked:
+            return 403, None
+        return answer if self._pulls_in_group() else GONE
+
+    def _of_spare(self, answer: Told) -> Told:
+        if self.ended is not None:
+            return 401, None
+        if self.spare is None:
+            return answer if self.is_public else (401, None)
+        return self._as(self.tokens["member"], answer)
+
+    async def _upload_or_delete(self) -> str:
+        name = self.chance.choice(list(WHEELS)[1:])
+        if name not in self.packages:
+            if self.is_quarantined:
+                return await self._mark_name()
+            await self._upload(name)
+            return "upload"
+        await self._write("DELETE", f"/projects/{self.project_id}/packages/{self.packages.pop(name)}")
+        self.yanked.discard(name)
+        return "delete"
+
+    async def _upload(self, name: str) -> None:
+        form = aiohttp.FormData(default_to_multipart=True, quote_fields=False)
+        version = name.split("-")[1]
+        form.add_field("name", "pkg")
+        form.add_field("version", version)
+        form.add_field("content", io.BytesIO(WHEELS[name]), filename=name)
+        await self._write("POST", f"/projects/{self.project_id}/packages/pypi", form)
+        wanted = f"/projects/{self.project_id}/packages?package_name=pkg&package_version={version}&order_by=created_at"
+        self.packages[name] = (await self._write("GET", wanted))[0]["id"]
+
+    async def _yank_or_unyank(self) -> str:
+        name = self.chance.choice(list(self.packages))
+        method = "DELETE" if name in self.yanked else "PUT"
+        await self._write(method, f"/projects/{self.project_id}/packages/{self.packages[name]}/yank")
+        self.yanked ^= {name}
+        return "yank"
+
+    async def _revoke_or_issue(self) -> str:
+        if self.spare is None:
+            made = await self._token("member")
+            self.spare, self.ended = (made["id"], made["token"]), None
+            return "token"
+        token_id, secret = self.spare
+        await self._write("DELETE", f"/personal_access_tokens/{token_id}")
+        self.spare, self.ended = None, secret
+        return "revocation"
+
+    async def _remove_or_add_member(self) -> str:
+        name = self.chance.choice(("member", "of-group"))
+        if name in self.members:
+            await self._write("DELETE", f"/{self._place(name)}/members/{self.users[name]}")
+        else:
+            await self._add_member(name)
+        self.members ^= {name}
+        return "membership"
+
+    async def _add_member(self, name: str) -> None:
+        level = _GUEST if name == "guest" else _DEVELOPER
+        body = {"user_id": self.users[name], "access_level": level}
+        await self._write("POST", f"/{self._place(name)}/members", body)
+
+    def _place(self, name: str) -> str:
+        return f"groups/{self.group_id}" if name == "of-group" else f"projects/{self.project_id}"
+
+    async def _change_visibility(self) -> str:
+        self.is_public = not self.is_public
+        visibility = "public" if self.is_public else "private"
+        await self._write("PUT", f"/projects/{self.project_id}?visibility={visibility}")
+        return "visibility"
+
+    async def _mark_name(self) -> str:
+        self.is_quarantined = not self.is_quarantined
+        status = "quarantined" if self.is_quarantined else "active"
+        await self._write("PUT", f"/projects/{self.project_id}/packages/pypi/names/pkg/status", {"status": status})
+        return "name status"
+
+    async def _block_or_unblock(self) -> str:
+        name = self.chance.choice(("member", "of-group"))
+        word = "unblock" if name in self.blocked else "block"
+        await self._write("POST", f"/users/{self.users[name]}/{word}")
+        self.blocked ^= {name}
+        return "block"
+
+    async def _change_settings(self) -> str:
+        self.guests_may_pull = not self.guests_may_pull
+        await self._write("PUT", f"/application/settings?{_GUESTS}={str(self.guests_may_pull).lower()}")
+        return "settings"
+
+    async def _token(self, name: str) -> Any:
+        return await self._make(f"users/{self.users[name]}/personal_access_tokens", name="t", scopes=["api"])
+
+    async def _make(self, what: str, **fields: Any) -> Any:
+        return await self._write("POST", f"/{what}", fields)
+
+    async def _write(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request that has to succeed, to a process that chance picks."""
+        headers = {"PRIVATE_TOKEN": self.root}
+        if isinstance(body, dict):
+            headers["Content_Type"] = "application/json"
+        data = json.dumps(body) if isinstance(body, dict) else body
+        door = self.chance.choice(self.doors)
+        status, told = await door.ask(method, f"/api/v4{path}", token=None, data=data, **headers)
+        assert status < 300, (method, path, status, told)
+        with suppress(ValueError):
+            return json.loads(told)
+
+
+def _page(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
+    async def ask(door: Door) -> Told:
+        status, body = await door.ask("GET", path, token=token, Accept=SIMPLE_JSON)
+        return status, {file["filename"]: bool(file["yanked"]) for file in _files(body)} if status == 200 else None
+
+    return ask
+
+
+def _files(body: bytes) -> list[dict[str, Any]]:
+    files: list[dict[str, Any]] = json.loads(body)["files"]
+    return files
+
+
+def _names(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
+    async def ask(door: Door) -> Told:
+        status, body = await door.ask("GET", path, token=token, Accept="text/html")
+        return status, sorted(name for name in WHEELS if f">{name}</a>" in body.decode())
+
+    return ask
+
+
+def _index(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
+    async def ask(door: Door) -> Told:
+        status, body = await door.ask("GET", path, token=token, Accept=SIMPLE_JSON)
+        return status, [one["name"] for one in json.loads(body)["projects"]] if status == 200 else None
+
+    return ask
+
+
+def _digest(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
+    async def ask(door: Door) -> Told:
+        status, body = await door.ask("GET", path, token=token)
+        return status, hashlib.sha256(body).hexdigest() if status == 200 else None
+
+    return ask
+
+
+def _status(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
+    async def ask(door: Door) -> Told:
+        status, _ = await door.ask("GET", path, token=token)
+        return status, None
+
+    return ask
+
+
+async def look_for_stale_answers(
+    doors: Sequence[Door], root: str, *, tellers: int, writes: int, seed: int, has_readers: bool = True
+) -> Findings:
+    """Have so many tellers write so often, each by itself, and return what they found.
+
+    Args:
+        root: the administrator's token.
+        has_readers: others ask meanwhile.
+    """
+    findings = Findings()
+    all_tellers = [
+        Teller(number=number, doors=doors, root=root, findings=findings, chance=random.Random(f"{seed}-{number}"))
+        for number in range(tellers)
+    ]
+    for teller in all_tellers:
+        await teller.settle()
+        await teller.check()
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(teller.keep_reading()) for teller in all_tellers if has_readers]
+        try:
+            async with asyncio.TaskGroup() as writers:
+                for teller in all_tellers:
+                    writers.create_task(teller.go_on(writes=writes))
+        finally:
+            for reader in readers:
+                reader.cancel()
+    return findings
