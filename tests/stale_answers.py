@@ -2,7 +2,7 @@
 
 A `Teller` has a group, a project and people of its own. It writes by way of one API process, and then asks all
 processes what everybody is told; the answers are compared with what must be told now. Several tellers go on at once, so
-that counters change while others are being looked at, and readers who ask all the while keep every memory filled.
+that counters change while others are being looked at.
 """
 
 import asyncio
@@ -32,10 +32,22 @@ GONE: Told = (404, None)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A way into one API process: all connections of the session lead to it."""
+    """A way into one API process: all connections of the sessions lead to it.
+
+    Args:
+        free: the sessions that nobody is using.
+    """
 
     url: str
-    session: aiohttp.ClientSession
+    free: asyncio.Queue[aiohttp.ClientSession]
+
+    @classmethod
+    def of(cls, url: str, *sessions: aiohttp.ClientSession) -> "Door":
+        """Return the door with these sessions, each of which serves one request at a time."""
+        free: asyncio.Queue[aiohttp.ClientSession] = asyncio.Queue()
+        for session in sessions:
+            free.put_nowait(session)
+        return cls(url, free)
 
     async def ask(
         self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
@@ -44,8 +56,12 @@ class Door:
         sent = {} if token is None else {"Authorization": aiohttp.encode_basic_auth("anybody", token)}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.url}{path}"
-        async with self.session.request(method, url, headers=sent, data=data, allow_redirects=False) as response:
-            return response.status, await response.read()
+        session = await self.free.get()
+        try:
+            async with session.request(method, url, headers=sent, data=data, allow_redirects=False) as response:
+                return response.status, await response.read()
+        finally:
+            self.free.put_nowait(session)
 
 
 @dataclass(slots=True)
@@ -117,8 +133,11 @@ class Teller:
         if self.number == 0:
             kinds.append(self._change_settings)
         for _ in range(writes):
-            self.findings.writes[await self.chance.choice(kinds)()] += 1
-            await self.check()
+            async with asyncio.TaskGroup() as group:
+                # Asks what is being changed meanwhile, so that something is derived before the write and kept after it.
+                group.create_task(self._ask_whatever_the_answers())
+                self.findings.writes[await self.chance.choice(kinds)()] += 1
+                await self.check()
 
     async def check(self) -> None:
         """Ask every process all questions, and compare what it tells with what must be told now."""
@@ -130,11 +149,9 @@ class Teller:
             if one != other:
                 self.findings.stale.append(f"{name}: {one} is told, {other} holds after {self.findings.writes}")
 
-    async def keep_reading(self) -> None:
-        """Ask on and on, whatever the answers."""
-        while True:
-            for ask, _ in self._questions().values():
-                await ask(self.chance.choice(self.doors))
+    async def _ask_whatever_the_answers(self) -> None:
+        for number, (ask, _) in enumerate(self._questions().values()):
+            await ask(self.doors[number % len(self.doors)])
 
     def _questions(self) -> dict[str, tuple[Callable[[Door], Awaitable[Told]], Told]]:
         project, group = f"/api/v4/projects/{self.project_id}", f"/api/v4/groups/{self.group_id}/-"
@@ -343,14 +360,11 @@ def _status(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
     return ask
 
 
-async def look_for_stale_answers(
-    doors: Sequence[Door], root: str, *, tellers: int, writes: int, seed: int, has_readers: bool = True
-) -> Findings:
+async def look_for_stale_answers(doors: Sequence[Door], root: str, *, tellers: int, writes: int, seed: int) -> Findings:
     """Have so many tellers write so often, each by itself, and return what they found.
 
     Args:
         root: the administrator's token.
-        has_readers: others ask meanwhile.
     """
     findings = Findings()
     all_tellers = [
@@ -361,12 +375,6 @@ async def look_for_stale_answers(
         await teller.settle()
         await teller.check()
     async with asyncio.TaskGroup() as group:
-        readers = [group.create_task(teller.keep_reading()) for teller in all_tellers if has_readers]
-        try:
-            async with asyncio.TaskGroup() as writers:
-                for teller in all_tellers:
-                    writers.create_task(teller.go_on(writes=writes))
-        finally:
-            for reader in readers:
-                reader.cancel()
+        for teller in all_tellers:
+            group.create_task(teller.go_on(writes=writes))
     return findings
