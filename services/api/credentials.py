@@ -36,7 +36,7 @@ def _header(request: web.Request, name: str) -> str:
 
 def _text(value: str) -> str:
     # Bytes that are not UTF-8 arrive as lone surrogates, which nothing behind this could encode again.
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _basic(value: str) -> BasicPair | None:

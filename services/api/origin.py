@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
@@ -78,6 +79,7 @@ def _is_among(address: IpAddress, networks: Sequence[IpNetwork]) -> bool:
     return any(address in network for network in networks)
 
 
+@lru_cache(1024)  # Most requests of a client come one after another, and none of this ever changes.
 def _parse(text: str) -> IpAddress | None:
     """Return the address, without the port that some proxies write behind it; None for anything else."""
     bare = _WITH_PORT.fullmatch(text.strip())

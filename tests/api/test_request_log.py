@@ -1,5 +1,6 @@
 """What stands in the log of a request, and what never does."""
 
+import random
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ async def test_a_fault_that_nobody_foresaw_is_told_by_its_id_only(
 async def test_an_answer_that_cannot_be_finished_is_cut_off_and_not_answered_twice(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    wheel = build_wheel("pkg", "1.0")
+    # Larger than what is sent from memory.
+    wheel = build_wheel("pkg", "1.0", extra_files={"pkg.dat": random.Random(7).randbytes(100_000)})
     await registry.upload(wheel)
     short = tmp_path / "short"
     short.write_bytes(b"short")

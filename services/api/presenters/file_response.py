@@ -106,8 +106,10 @@ async def send(request: web.Request, plan: Plan, source: Source) -> web.StreamRe
         case Path():
             response = await _send_path(request, plan, source)
         case bytes():
-            response = await _begin(request, plan)
-            await response.write(source[plan.offset : plan.offset + plan.length])
+            # Head and body go out at once.
+            return web.Response(
+                status=plan.status, headers=plan.headers, body=source[plan.offset : plan.offset + plan.length]
+            )
         case _:
             response = await _send_stream(request, plan, source(plan.offset, plan.length))
     await response.write_eof()
