@@ -46,6 +46,14 @@ async def test_a_file_comes_whole(published: Registry, project: int | str, slash
     assert answer.headers["last-modified"].endswith(" GMT")
 
 
+async def test_bytes_that_were_put_right_are_sent_at_once(published: Registry) -> None:
+    [blob] = published.blobs_on_disk()
+    blob.write_bytes(WHEEL[::-1])
+    assert (await published.get(f"{published.pypi}/{PATH}")).body == WHEEL[::-1]
+    blob.write_bytes(WHEEL)
+    assert (await published.get(f"{published.pypi}/{PATH}")).body == WHEEL
+
+
 async def test_a_head_has_the_head_of_the_get(published: Registry) -> None:
     got = await published.get(f"{published.pypi}/{PATH}")
     asked = await published.ask("HEAD", f"{published.pypi}/{PATH}", Accept_Encoding="identity")
