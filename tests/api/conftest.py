@@ -10,8 +10,9 @@ from shared.settings import Settings, read_settings
 from tests.api.registry import Registry, running_registry, running_worker
 from tests.backends import sqlite_template
 from tests.redis_server import RedisServer, redis_server
+from tests.uncounted_writes import every_change_is_counted
 
-__all__ = ["redis_server", "sqlite_template"]
+__all__ = ["every_change_is_counted", "redis_server", "sqlite_template"]
 
 
 @pytest.fixture

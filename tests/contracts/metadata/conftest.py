@@ -15,6 +15,7 @@ from tests.backends import (  # noqa: F401 - fixtures
     postgresql_server,
     sqlite_template,
 )
+from tests.uncounted_writes import every_change_is_counted  # noqa: F401 - it watches all of them
 
 _SQLITE_THREAD = "_connection_worker_thread"
 

@@ -3,10 +3,12 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from shared.metadata.store import SqlMetadataStore
-from shared.models import CoreMetadata, PackageFileId, PackageId
+from shared.metadata.store import SqlMetadataStore, SqlWriting
+from shared.models import CoreMetadata, CounterScope, PackageFileId, PackageId
 from shared.ports.hold_rows import LONGEST_HOLD
+from shared.ports.metadata_store import AuditEvent
 from tests.contracts.metadata.sample_rows import accept, new_package, new_project, publish, upload
+from tests.contracts.metadata.test_metadata_counters import touched_by
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -77,6 +79,25 @@ async def test_the_inventory_shows_stored_metadata_with_its_digest_until_it_is_w
         assert await rows.inventory.withdraw_core_metadata(with_it.id)
         assert not await rows.inventory.withdraw_core_metadata(without.id)
         assert await rows.inventory.core_metadata(after=PackageFileId(0), limit=10) == ()
+
+
+async def test_withdrawn_metadata_count_for_their_project_and_other_upkeep_for_nobody(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    file = await upload(store, project)
+    metadata = CoreMetadata(raw=b"Metadata-Version: 2.4\n", name="demo", version="1.0", requires_python=None)
+    await accept(store, file, metadata=metadata)
+
+    async def withdraw(rows: SqlWriting) -> None:
+        await rows.packages.lock(file.package_id)
+        await rows.inventory.withdraw_core_metadata(file.id)
+
+    assert await touched_by(store, withdraw) == {(CounterScope.PROJECT, project.id)}
+    assert await touched_by(store, withdraw) == set(), "it has none any more"
+    assert await touched_by(store, lambda rows: rows.inventory.name_blob_store("a" * 32)) == set()
+    assert await touched_by(store, lambda rows: rows.storage.recount(project.id)) == set()
+    assert await touched_by(store, lambda rows: rows.holds.hold_destruction("x", now=NOW, until=NOW + MINUTE)) == set()
+    event = AuditEvent(action="backup.restored", actor="system", target="instance")
+    assert await touched_by(store, lambda rows: rows.audit(event)) == set()
 
 
 async def test_the_inventory_shows_packages_without_files(store: SqlMetadataStore) -> None:
