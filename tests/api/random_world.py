@@ -3,7 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 
@@ -11,6 +11,7 @@ from shared.models import (
     AccessLevel,
     Namespace,
     PackageFile,
+    PackageFileStatus,
     PackageStatus,
     Project,
     RegistryAccess,
@@ -19,10 +20,12 @@ from shared.models import (
     Visibility,
 )
 from shared.names import NormalizedName
+from shared.ports.metadata_store import AuditEvent
 from shared.ports.tenant_changes import GroupChanges, ProjectChanges
 from shared.ports.token_rows import TokenSource
 from shared.principals import READ_PACKAGES, WRITE_PACKAGES
 from shared.status_markers import NameStatus, StatusMarker
+from shared.usecases.damage import declare_damaged
 from shared.usecases.token_secrets import digest_of
 from tests.api import published, tenants
 from tests.api.published import ANY
@@ -43,6 +46,8 @@ _ACCEPT = (
 )
 _SETTINGS = ("allow_guest_plus_roles_to_pull_packages", "package_registry_allow_anyone_to_pull_option")
 _STATES = ((UserState.ACTIVE, UserState.BLOCKED), (UserState.BLOCKED, UserState.ACTIVE))
+_WHERE_IT_IS, _BY_ROOT = 0.7, 0.45
+"""How often chance is helped, so that there is something to be told."""
 _CODINGS = (None, None, "gzip", "zstd, gzip", "identity", "br")
 
 
@@ -93,7 +98,9 @@ class World:
     def question(self) -> Question:
         """Return something that somebody may ask."""
         chance = self.chance
-        project, group = chance.choice(self.projects), chance.choice(self.groups)
+        project, group, file = chance.choice(self.projects), chance.choice(self.groups), chance.choice(self.files)
+        if chance.random() < _WHERE_IT_IS:
+            project = next(one for one in self.projects if one.id == file.project_id)
         root = chance.choice(
             (
                 f"/api/v4/projects/{project.id}/packages/pypi",
@@ -103,7 +110,6 @@ class World:
                 "/api/v4/projects/4711/packages/pypi",
             )
         )
-        file = chance.choice(self.files)
         files = f"files/{file.sha256}/{file.file_name}"
         what = chance.choice(
             (
@@ -132,7 +138,7 @@ class World:
     async def happen(self) -> str:
         """Change something; return what."""
         changes: list[Callable[[], Awaitable[None]]] = [
-            self._publish,
+            *[self._publish] * 4,  # Several others take files away.
             self._change_member,
             self._remove_member,
             self._end_token,
@@ -144,6 +150,10 @@ class World:
             self._change_package,
             self._mark_name,
             self._switch_scope,
+            self._damage_file,
+            self._withdraw_metadata,
+            self._look_after_files,
+            self._change_file,
         ]
         change = self.chance.choice(changes)
         await change()
@@ -151,6 +161,8 @@ class World:
 
     def _credentials(self) -> dict[str, str]:
         chance = self.chance
+        if chance.random() < _BY_ROOT:
+            return {"Authorization": aiohttp.encode_basic_auth("root", ROOT_TOKEN)}
         one, other = chance.choice(self.secrets), chance.choice(self.secrets)
         username = chance.choice(("root", "gitlab-ci-token", ""))
         basic = {"Authorization": aiohttp.encode_basic_auth(username, one)}
@@ -273,3 +285,40 @@ class World:
                     await rows.job_tokens.allow_project(project, other.id, creator_id=root.id)
                 case _:
                     await rows.job_tokens.disallow_project(project, other.id)
+
+    async def _damage_file(self) -> None:
+        """Do what a scrub and a repair do when bytes are lost."""
+        file = self.chance.choice(self.files)
+        await declare_damaged(self.registry.backends.store, file, reason="its stored bytes are missing")
+
+    async def _withdraw_metadata(self) -> None:
+        """Do what a repair does when stored metadata are damaged."""
+        file = self.chance.choice(self.files)
+        async with self.registry.backends.store.writing() as rows:
+            await rows.packages.lock(file.package_id)
+            await rows.inventory.withdraw_core_metadata(file.id)
+
+    async def _look_after_files(self) -> None:
+        """Note what nobody who reads pages is told."""
+        now = datetime.now(UTC)
+        async with self.registry.backends.store.writing() as rows:
+            ids = [file.id for file in self.files]
+            await rows.scrub.take_due(ids, verified_before=now, now=now, until=now)
+            await rows.scrub.note_verified(ids, at=now)
+            await rows.storage.recount(self.chance.choice(self.projects).id)
+            await rows.packages.note_downloads({self.files[0].package_id: now}, grain=timedelta(0))
+            await rows.audit(AuditEvent(action="backup.restored", actor="system", target="instance"))
+
+    async def _change_file(self) -> None:
+        file = self.chance.choice(self.files)
+        async with self.registry.backends.store.writing() as rows:
+            await rows.packages.lock(file.package_id)
+            match self.chance.randrange(4):
+                case 0:
+                    await rows.packages.doom_file(file.id, source=frozenset(PackageFileStatus))
+                case 1:
+                    await rows.packages.yank_file(file.id, reason=self.chance.choice((None, "broken")))
+                case 2:
+                    await rows.packages.unyank_file(file.id)
+                case _:
+                    await rows.packages.remove_file(file.id, source=PackageFileStatus.PENDING_DESTRUCTION)

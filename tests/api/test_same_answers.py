@@ -10,8 +10,8 @@ from shared.usecases.memo import Key, Memo, _Entry
 from tests.api.random_world import Question, World
 from tests.api.registry import Answer, Registry, running_registry
 
-_QUESTIONS = 40
-_ASKED_AT_A_TIME = 12
+_QUESTIONS = 24
+_ASKED_AT_A_TIME = 16
 _KNOWN_ALREADY = 0.3
 _DIFFER_ANYHOW = {"x-request-id", "date"}
 
