@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -145,6 +146,8 @@ class PostgresqlChecks:
         self._waiting: list[tuple[Stamps, asyncio.Future[bool]]] = []
         self._looking: asyncio.Task[None] | None = None
         self._not_before = 0.0
+        self._is_lost = False
+        self._good_from = float("-inf")
 
     async def hold(self, stamps: Stamps) -> bool:
         loop = asyncio.get_running_loop()
@@ -171,7 +174,8 @@ class PostgresqlChecks:
                 current = await self._look({scope for stamps, _ in waiting for scope in stamps.counters})
                 for stamps, answer in waiting:
                     if not answer.done():
-                        answer.set_result(current is not None and _agree(stamps, current))
+                        is_of_this_database = stamps.read_at >= self._good_from
+                        answer.set_result(current is not None and is_of_this_database and _agree(stamps, current))
         finally:
             # Whatever happened, nobody is left waiting for a look that never comes.
             self._looking = None
@@ -191,11 +195,14 @@ class PostgresqlChecks:
                     return {(CounterScope(row.scope), row.id): row.value for row in result}
         except (MetadataUnavailable, TimeoutError):
             self._not_before = asyncio.get_running_loop().time() + _PAUSE_SECONDS
+            self._is_lost = True
             await self._disconnect()
             return None
 
     async def _connect(self) -> AsyncConnection:
         self._connection = await self._engine.connect()
+        if self._is_lost:
+            self._is_lost, self._good_from = False, monotonic()
         return self._connection
 
     async def _disconnect(self) -> None:

@@ -5,7 +5,8 @@ then on. So what was derived from rows holds for as long as the counters are tho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Protocol
 
 from shared.models import CounterScope
@@ -21,9 +22,13 @@ class Stamps:
     """The counters of all that something was derived from, read in the very snapshot that its rows were read in.
 
     One that was read before its rows is good, too; one read after them would call a stale value fresh.
+
+    Args:
+        read_at: by the monotonic clock, in seconds.
     """
 
     counters: Mapping[Scope, int]
+    read_at: float = field(default_factory=monotonic)
 
 
 class ChangeChecks(Protocol):
@@ -35,6 +40,8 @@ class ChangeChecks(Protocol):
         Requests that wait at once may share a look. Whatever was committed before the call, by any process, is seen.
 
         Returns:
-            False, too, when that cannot be said now: whoever asks has to read the rows then.
+            False, too, when that cannot be said now: whoever asks has to read the rows then. Nor can it be said of what
+            was read before the connection was lost, because the database may be another since: a standby that had not
+            got the last changes, or one that was restored, counts the next ones with the same numbers again.
         """
         ...

@@ -177,24 +177,44 @@ async def test_nothing_holds_while_the_database_is_away_and_it_is_found_again(
     assert await checks.hold(stamps)
     path = sqlite_path(database_url)
     if path is None:
-        end = text(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database() AND query LIKE '%unnest%'"
-        )
-        async with store.reading() as rows:
-            assert len(await rows._transaction.rows(end)) == 1
+        await _end_looks(store)
         await change(store, project, "meanwhile")
     else:
         async with open_change_checks(f"sqlite://{path.parent}/nowhere/larder.sqlite3") as away:
             assert not await away.hold(stamps)
         await change(store, project, "meanwhile")
     assert not await checks.hold(stamps)
-    fresh = await stamp(store, [scope_of(project)])
 
     async def holds_again() -> bool:
-        return await checks.hold(fresh)
+        return await checks.hold(await stamp(store, [scope_of(project)]))
 
     await eventually(holds_again, what="the database is found again", timeout_seconds=20)
+
+
+async def test_what_was_read_from_a_server_that_went_away_never_holds_again(
+    store: SqlMetadataStore, database_url: str
+) -> None:
+    if sqlite_path(database_url) is not None:
+        return  # A file is open for as long as anybody looks.
+    stamps = await stamp(store, [INSTANCE])
+    async with open_change_checks(database_url) as checks:
+        assert await checks.hold(stamps)
+        await _end_looks(store)
+
+        async def holds_again() -> bool:
+            return await checks.hold(await stamp(store, [INSTANCE]))
+
+        await eventually(holds_again, what="the database is found again", timeout_seconds=20)
+        assert not await checks.hold(stamps), "what is there now may be another, that counts from an earlier number"
+
+
+async def _end_looks(store: SqlMetadataStore) -> None:
+    end = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND datname = current_database() AND query LIKE '%unnest%'"
+    )
+    async with store.reading() as rows:
+        assert len(await rows._transaction.rows(end)) == 1
 
 
 async def test_those_who_wait_together_share_a_look(database_url: str, store: SqlMetadataStore) -> None:
