@@ -78,8 +78,8 @@ class Field:
 
 @pytest.fixture(scope="module")
 def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LarderProcess]:
-    """One registry for all of these tests; each leaves it empty."""
-    with running_larder(tmp_path_factory.mktemp("planted") / "var") as process:
+    """One registry for all of these tests; each leaves it empty. It remembers nothing: rows change behind its back."""
+    with running_larder(tmp_path_factory.mktemp("planted") / "var", {"CACHE_BYTES": "0"}) as process:
         yield process
 
 
@@ -231,6 +231,19 @@ async def test_pages_that_do_not_say_the_same_are_found(planted: Field, monkeypa
     monkeypatch.setattr(FaultClient, "html_links", forgetful)
 
     assert await planted.found() == {"disagreeing"}
+
+
+@pytest.mark.slow
+async def test_a_page_that_is_remembered_for_too_long_is_found(tmp_path: Path) -> None:
+    with running_larder(tmp_path / "var") as larder:
+        async with open_fault_client(larder.url, larder.token, larder.project_id) as client:
+            field = Field(larder, client, Ledger())
+            await field.owner.publish(_KEPT)
+            assert await field.found() == set()
+
+            field.sql("UPDATE package_files SET yanked_at = created_at")
+
+            assert await field.found() == {"disagreeing"}
 
 
 @pytest.mark.slow
