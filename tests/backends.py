@@ -53,6 +53,17 @@ def backend_is_missing(problem: str) -> NoReturn:
     pytest.skip(problem)
 
 
+def tracer() -> str:
+    """Return where strace is, which shows the system calls of processes and lets them fail."""
+    found = shutil.which("strace")
+    if found is None:
+        backend_is_missing("there is no strace here: install the package strace")
+    trial = subprocess.run((found, "-o", "/dev/null", "true"), capture_output=True, check=False, timeout=30)
+    if trial.returncode != 0:
+        backend_is_missing(f"tracing is not allowed here: {trial.stderr.decode(errors='replace').strip()}")
+    return found
+
+
 class PostgresqlServer:
     """A server of this test session, reached through a unix socket in its private directory."""
 

@@ -5,7 +5,6 @@ with failing_calls(pids, ("fsync", "fdatasync"), "EIO"):
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.backends import backend_is_missing
+from tests.backends import tracer
 from tests.waiting import wait_for
 
 _ATTACH_SECONDS = 60.0
@@ -35,29 +34,19 @@ def failing_calls(pids: Sequence[int], calls: Sequence[str], error: str, *, path
     options += ["-P", str(path)] if path else []
     options += [word for pid in pids for word in ("-p", str(pid))]
     with tempfile.TemporaryFile() as said:
-        tracer = subprocess.Popen((_tracer(), *options), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        strace = subprocess.Popen((tracer(), *options), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         try:
             wait_for(
-                lambda: tracer.poll() is not None or all(map(_is_traced, pids)),
+                lambda: strace.poll() is not None or all(map(_is_traced, pids)),
                 what="the tracer has taken hold of all threads",
                 timeout_seconds=_ATTACH_SECONDS,
             )
             said.seek(0)
-            assert tracer.poll() is None, said.read()
+            assert strace.poll() is None, said.read()
             yield
         finally:
-            tracer.send_signal(signal.SIGINT)  # It lets all go, who then run on.
-            tracer.wait(_DETACH_SECONDS)
-
-
-def _tracer() -> str:
-    found = shutil.which("strace")
-    if found is None:
-        backend_is_missing("there is no strace here: install the package strace")
-    trial = subprocess.run((found, "-o", "/dev/null", "true"), capture_output=True, check=False, timeout=30)
-    if trial.returncode != 0:
-        backend_is_missing(f"tracing is not allowed here: {trial.stderr.decode(errors='replace').strip()}")
-    return found
+            strace.send_signal(signal.SIGINT)  # It lets all go, who then run on.
+            strace.wait(_DETACH_SECONDS)
 
 
 def _is_traced(pid: int) -> bool:

@@ -1,12 +1,11 @@
 """The order of syncs, and what happens when one fails, seen and planted by a tracer."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.backends import tracer
 from tests.contracts.blobs.backends import DiskPremises
 from tests.contracts.blobs.processes import child
 
@@ -17,13 +16,7 @@ _ANGLED = re.compile(r"<([^>]*)>")
 
 
 def _tracer(*options: str) -> tuple[str, ...]:
-    found = shutil.which("strace")
-    if found is None:
-        pytest.skip("there is no strace here")
-    trial = subprocess.run((found, "-o", "/dev/null", "true"), capture_output=True, check=False, timeout=10)
-    if trial.returncode != 0:
-        pytest.skip("tracing is not allowed here")
-    return (found, "-f", "-y", "-qq", *options)
+    return (tracer(), "-f", "-y", "-qq", *options)
 
 
 async def test_a_commit_syncs_the_file_then_shows_it_then_syncs_every_directory_above_it(
