@@ -9,7 +9,8 @@ from shared.metadata.transaction import Transaction
 from shared.models import CounterScope, Package, PackageFile, PackageFileId, PackageId
 from shared.ports.inventory_rows import StoredCoreMetadata
 
-_BLOB_STORE = "blob_store_name"
+BLOB_STORE_NAME = "blob_store_name"
+"""Where the settings of the instance keep the name of the blob store."""
 
 
 class SqlInventoryReads:
@@ -52,7 +53,7 @@ class SqlInventoryReads:
 
     async def blob_store_name(self) -> str | None:
         row = await self._transaction.row(
-            select(instance_settings.c.value).where(instance_settings.c.name == _BLOB_STORE)
+            select(instance_settings.c.value).where(instance_settings.c.name == BLOB_STORE_NAME)
         )
         return str(row.value) if row else None
 
@@ -79,7 +80,7 @@ class SqlInventoryWrites(SqlInventoryReads):
     async def name_blob_store(self, name: str) -> str:
         await self._transaction.change(
             self._transaction.insert(instance_settings)
-            .values(name=_BLOB_STORE, value=name, updated_at=self._transaction.now())
+            .values(name=BLOB_STORE_NAME, value=name, updated_at=self._transaction.now())
             .on_conflict_do_nothing(index_elements=["name"])
         )
         found = await self.blob_store_name()

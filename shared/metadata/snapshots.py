@@ -21,9 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.errors import DatabaseNotEmpty
 from shared.metadata.engine import disposed, milliseconds, postgresql_engine, postgresql_url, sqlite_engine, sqlite_path
 from shared.metadata.faults import translated_faults
+from shared.metadata.inventory import BLOB_STORE_NAME
 from shared.metadata.migrate import migrate
 from shared.metadata.package_tables import package_files
-from shared.metadata.tables import destruction_holds, metadata
+from shared.metadata.tables import destruction_holds, instance_settings, metadata
 from shared.metadata.tenant_tables import users
 from shared.models import PackageFileStatus
 
@@ -58,7 +59,8 @@ async def take_snapshot(url: str, path: Path) -> None:
 async def settle_snapshot(path: Path) -> None:
     """Bring a copied snapshot up to this version's schema, and end in it what only its own time had.
 
-    Nobody holds its blobs any more, no worker has its files, and its doomed files wait from now on.
+    Nobody holds its blobs any more, no worker has its files, and its doomed files wait from now on. Its blob store gets
+    a name of its own: under the old one it would take the store of the registry that it is a copy of for its own.
 
     Raises:
         SchemaUnknown: a newer version wrote it.
@@ -67,6 +69,7 @@ async def settle_snapshot(path: Path) -> None:
     with translated_faults(path.parent):
         async with _sqlite(path) as connection:
             await connection.execute(delete(destruction_holds))
+            await connection.execute(delete(instance_settings).where(instance_settings.c.name == BLOB_STORE_NAME))
             await connection.execute(
                 update(package_files)
                 .where(package_files.c.status == PackageFileStatus.PROCESSING)

@@ -9,9 +9,12 @@ from contextlib import aclosing
 from datetime import date
 
 from shared.errors import OperatorError
-from shared.models import PackageFileId
+from shared.models import PackageFileId, PackageFileStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore
+from shared.usecases.stored_bytes import look_at_size
+
+_ROWS_AT_ONCE = 500
 
 
 class BlobStoreForeign(OperatorError):
@@ -50,8 +53,9 @@ async def require_own_blob_store(store: MetadataStore, blobs: BlobStore) -> None
 async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
     """Return whether the store bears the name that the rows have noted, or they may yet take it over.
 
-    Rows that have noted none take over what they find, unless only one of the two knows of any files: then a new
-    database was put over an old store, or an empty directory stands where the store should be.
+    Rows that have noted none take over what they find, unless only one of the two knows of any files, or most of the
+    published files are not in it: then a new database was put over an old store, or what stands where the store should
+    be is another's, or a directory that took a few uploads while its disk was away.
 
     Returns:
         False when it is to be taken over.
@@ -66,7 +70,7 @@ async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
     found = await blobs.name()
     if noted is not None and noted == found:
         return True
-    if noted is not None or knows_files != await _holds_blobs(blobs):
+    if noted is not None or knows_files != await _holds_blobs(blobs) or not await _holds_most(store, blobs):
         raise BlobStoreForeign(found=found, expected=noted)
     return False
 
@@ -76,6 +80,27 @@ async def adopt_blob_store(store: MetadataStore, blobs: BlobStore) -> None:
     name = await blobs.name() or secrets.token_hex(16)
     async with store.writing() as rows:
         await blobs.give_name(await rows.inventory.name_blob_store(name))
+
+
+async def bears_another_name(store: MetadataStore, blobs: BlobStore) -> bool:
+    """Return whether the rows have noted a name, and the store bears another or none."""
+    async with store.reading() as rows:
+        noted = await rows.inventory.blob_store_name()
+    return noted is not None and noted != await blobs.name()
+
+
+async def _holds_most(store: MetadataStore, blobs: BlobStore) -> bool:
+    """Return whether no more published files are missing than are there: all are looked at, once in a store's life."""
+    balance, after = 0, PackageFileId(0)
+    while True:
+        async with store.reading() as rows:
+            files = await rows.inventory.files(after=after, limit=_ROWS_AT_ONCE)
+        if not files:
+            return balance >= 0
+        for file in files:
+            if file.status is PackageFileStatus.DEFAULT:
+                balance += 1 if await look_at_size(blobs, file) is None else -1
+        after = files[-1].id
 
 
 async def _holds_blobs(blobs: BlobStore) -> bool:

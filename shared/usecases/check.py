@@ -89,6 +89,7 @@ class CheckRegistry:
         await self._check_core_metadata(report)
         await self._check_doomed(report)
         await self._check_packages(report)
+        await self._check_storage(report)
 
     async def _foreign_store(self) -> BlobStoreForeign | None:
         try:
@@ -193,6 +194,15 @@ class CheckRegistry:
             after = found[-1].id
         if waiting:
             report.notes.append(f"{waiting} deleted packages are about to go")
+
+    async def _check_storage(self, report: CheckReport) -> None:
+        async with self.store.reading() as rows:
+            miscounts = await rows.storage.miscounts()
+        for one in miscounts:
+            problem = f"is said to hold {one.counted_bytes} bytes, and its files hold {one.held_bytes}"
+            report.findings.append(
+                Finding(FindingKind.STORAGE, f"project:{one.project_id}", problem, project_id=one.project_id)
+            )
 
     async def _files(self) -> AsyncIterator[PackageFile]:
         after = PackageFileId(0)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.models import BlobKey, PackageFile, PackageFileId, PackageId
+from shared.models import BlobKey, PackageFile, PackageFileId, PackageId, ProjectId
 
 
 class FindingKind(StrEnum):
@@ -21,6 +21,8 @@ class FindingKind(StrEnum):
     """A file waits for a worker for longer than it should."""
     PACKAGE = "package"
     """A package has no files."""
+    STORAGE = "storage"
+    """A project is said to hold more or less than its files do together."""
     ORPHAN = "orphan"
     """A blob has no row, and will get none any more."""
     PART = "part"
@@ -34,7 +36,7 @@ class Finding:
     Args:
         target: what it is about: "package_file:19", "package:4", a blob key.
         problem: for people.
-        file: the one that is meant, where it is one; likewise `file_id`, `package_id` and `blob_key`.
+        file: the one that is meant, where it is one; likewise `file_id`, `package_id`, `project_id` and `blob_key`.
         is_adoptable: the blob store has another name, and yet all files are in it.
     """
 
@@ -44,6 +46,7 @@ class Finding:
     file: PackageFile | None = None
     file_id: PackageFileId | None = None
     package_id: PackageId | None = None
+    project_id: ProjectId | None = None
     blob_key: BlobKey | None = None
     is_adoptable: bool = False
 

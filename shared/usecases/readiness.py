@@ -7,6 +7,7 @@ from shared.errors import LarderError, SchemaUnknown
 from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
+from shared.usecases.blob_store_name import bears_another_name
 
 _PATIENCE_SECONDS = 2.0
 FRESH_SECONDS = 1.0
@@ -81,6 +82,9 @@ class CheckReadiness:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._blobs.check()
+                if await bears_another_name(self._store, self._blobs):
+                    # What is taken now would lie on the wrong disk.
+                    return Check(is_ok=False, message="is not the one of this database: mount its disk")
         except (LarderError, TimeoutError) as error:
             return Check(is_ok=False, message=type(error).__name__)
         return Check(is_ok=True)

@@ -61,6 +61,7 @@ class RepairRegistry:
             FindingKind.CORE_METADATA: self._core_metadata,
             FindingKind.WAITING: self._waiting,
             FindingKind.PACKAGE: self._package,
+            FindingKind.STORAGE: self._storage,
             FindingKind.ORPHAN: self._orphan,
             FindingKind.PART: self._part,
         }
@@ -121,6 +122,12 @@ class RepairRegistry:
             await rows.packages.lock(package_id)
             is_removed = await rows.packages.remove_package_if_empty(package_id)
         return True, "was removed" if is_removed else "has files by now, or is gone"
+
+    async def _storage(self, finding: Finding) -> tuple[bool, str]:
+        assert finding.project_id is not None
+        async with self.store.writing() as rows:
+            held_bytes = await rows.storage.recount(finding.project_id)
+        return True, f"was counted anew: {held_bytes} bytes"
 
     async def _orphan(self, finding: Finding) -> tuple[bool, str]:
         key = finding.blob_key

@@ -85,9 +85,10 @@ class Restore:
             MetadataUnavailable, BlobStoreUnavailable, StorageFull: it could not be done.
         """
         manifest = await asyncio.to_thread(read_manifest, place)
-        await asyncio.to_thread(self._require_empty_directory)
-        await self.require_empty_database()
+        await asyncio.to_thread(self._require_empty_directory, place)
         try:
+            await self.require_empty_database()
+            await asyncio.to_thread(self._mark)
             async with self.open_blobs(None) as blobs:
                 restored = await self._restore(place, manifest, blobs, tell)
         except BaseException:
@@ -122,13 +123,19 @@ class Restore:
             raise
         return Restored(manifest, copies.copied_files, copies.copied_bytes, tuple(copies.uncopied))
 
-    def _require_empty_directory(self) -> None:
+    def _require_empty_directory(self, place: Path) -> None:
+        if place.resolve().is_relative_to(self.data_dir.resolve()):
+            raise BackupRefused(f"{place} lies in the directory that it is to be restored into: move it out of there")
         if (self.data_dir / UNFINISHED).exists():
             clear(self.data_dir, keep=frozenset({_LOCK, UNFINISHED}))
             return
         if any(entry.name != _LOCK for entry in self.data_dir.iterdir()):
             raise BackupRefused(f"{self.data_dir} is not empty: name a new directory in LARDER_DATA_DIR")
-        write_durably(self.data_dir / UNFINISHED, b"")
+
+    def _mark(self) -> None:
+        mark = self.data_dir / UNFINISHED
+        if not mark.exists():
+            write_durably(mark, b"")
 
     async def _require_empty_store(self, blobs: BlobStore) -> None:
         async with aclosing(blobs.keys(before=date.max)) as keys:

@@ -29,7 +29,7 @@ from shared.ports.blob_store import BlobStore
 from shared.settings import Settings, read_settings
 from shared.usecases.backup import Backup, HoldLost
 from shared.usecases.backup_place import BackupRefused, Manifest, digest_of_file, read_manifest
-from shared.usecases.blob_store_name import BlobStoreForeign
+from shared.usecases.blob_store_name import BlobStoreForeign, bears_another_name
 from shared.usecases.check import CheckRegistry
 from shared.usecases.destroy import DeletePackageFile
 from shared.usecases.findings import CheckReport
@@ -410,3 +410,32 @@ async def test_a_database_that_is_there_is_not_replaced(
         await elsewhere(tmp_path / "backup", tell=lambda _: None)
 
     assert files_in(registry.settings.data_dir)
+    assert list((tmp_path / "restored").iterdir()) == [], "and no mark by which it would be an unfinished one"
+
+
+@pytest.mark.slow
+async def test_a_restored_registry_does_not_take_the_store_of_the_other_for_its_own(
+    registry: Registry, published: list[PackageFile], tmp_path: Path
+) -> None:
+    await back_up(registry, tmp_path / "backup")
+    settings, _ = await restore(tmp_path / "backup", tmp_path / "restored")
+
+    async with open_store(settings) as store, open_blobs(settings) as own:
+        assert not await bears_another_name(store, own)
+        assert await bears_another_name(store, registry.backends.blobs)
+
+
+@pytest.mark.slow
+async def test_a_backup_in_the_directory_that_it_is_to_be_restored_into_is_left_alone(
+    registry: Registry, published: list[PackageFile], tmp_path: Path
+) -> None:
+    place = tmp_path / "restored" / "backup"
+    place.parent.mkdir()
+    await back_up(registry, place)
+    (place.parent / UNFINISHED).write_bytes(b"")
+    before = blobs_in(place)
+
+    with pytest.raises(BackupRefused, match="lies in the directory"):
+        await restore(place, tmp_path / "restored")
+
+    assert blobs_in(place) == before

@@ -11,8 +11,10 @@ from shared.backends import open_store_in, take_snapshot
 from shared.blob_keys import new_blob_key
 from shared.errors import SchemaUnknown
 from shared.models import BlobKey, PackageFile, PackageFileStatus
+from shared.usecases.blob_store_name import BlobStoreForeign
 from shared.usecases.check import CheckRegistry
 from shared.usecases.findings import CheckReport, FindingKind
+from shared.usecases.readiness import Check, CheckReadiness
 from shared.usecases.repair import Outcome, RepairRegistry
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import (
@@ -144,6 +146,7 @@ async def test_a_package_without_files_is_found_and_removed(registry: Registry) 
     (file,) = await publish(registry, 0)
     execute(registry, "DELETE FROM package_file_metadata")
     execute(registry, "DELETE FROM package_files")
+    execute(registry, "DELETE FROM project_storage")
     os.unlink(blob_of(registry, file))  # noqa: PTH108 - as rm does
 
     report = await check_of(registry).by_size()
@@ -164,6 +167,8 @@ async def test_a_package_without_files_is_found_and_removed(registry: Registry) 
 async def test_files_that_wait_for_too_long_are_found_and_left_to_the_worker(registry: Registry, state: str) -> None:
     (file,) = await publish(registry, 0)
     execute(registry, f"UPDATE package_files SET {state}")  # noqa: S608 - the states above
+    if "destruction" in state:
+        execute(registry, "DELETE FROM project_storage")
 
     report = await check_of(registry).by_size()
 
@@ -237,6 +242,48 @@ async def test_a_store_that_was_moved_without_its_name_is_known_by_its_files(reg
     assert [outcome.is_mended for outcome in await repair(registry, report)] == [True]
 
     assert await registry.backends.blobs.name() == name
+    assert (await check_of(registry).by_size()).findings == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [None, "0" * 32], ids=["nameless", "of another registry"])
+async def test_a_store_without_most_of_the_files_is_not_taken_over(registry: Registry, name: str | None) -> None:
+    files = await publish(registry, 0, 1, 2)
+    for file in files[:2]:
+        blob_of(registry, file).unlink()
+    if name is not None:
+        await registry.backends.blobs.give_name(name)
+
+    with pytest.raises(BlobStoreForeign):
+        await scrub_of(registry)()
+
+    assert await registry.backends.blobs.name() == name
+    for file in files:
+        assert (await file_as_it_is(registry, file.id)).status is PackageFileStatus.DEFAULT
+
+
+@pytest.mark.slow
+async def test_a_store_that_is_another_takes_no_requests(registry: Registry) -> None:
+    await publish(registry, 0)
+    await scrub_of(registry)()
+    backends = registry.backends
+
+    async def blob_store() -> Check:
+        return (await CheckReadiness(store=backends.store, blobs=backends.blobs, queue=backends.queue)()).blob_store
+
+    assert await blob_store() == Check(is_ok=True)
+    take_the_disk_away(registry)
+    assert await blob_store() == Check(is_ok=False, message="is not the one of this database: mount its disk")
+
+
+async def test_a_project_that_is_said_to_hold_what_it_does_not_is_found_and_counted_anew(registry: Registry) -> None:
+    (file,) = await publish(registry, 0)
+    execute(registry, "UPDATE project_storage SET bytes = bytes + 7")
+
+    report = await check_of(registry).by_size()
+    assert found(report) == [(FindingKind.STORAGE, f"project:{file.project_id}")]
+    assert [outcome.is_mended for outcome in await repair(registry, report)] == [True]
+
     assert (await check_of(registry).by_size()).findings == []
 
 
