@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from weakref import WeakSet
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -23,7 +24,6 @@ _PAUSE_SECONDS = 1.0
 """How long nobody looks after a look that failed."""
 _FEW = 16
 """So many counters are asked for one by one."""
-_MOST_CONFIRMED = 10_000
 
 _ONE = "SELECT value FROM change_counters WHERE scope = ? AND id = ?"
 _OF_SCOPE = "SELECT id, value FROM change_counters WHERE scope = ? AND id IN (SELECT value FROM json_each(?))"
@@ -66,7 +66,8 @@ class SqliteChecks:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
-        self._confirmed: set[Stamps] = set()
+        # Not those of which nobody keeps what was derived any more.
+        self._confirmed: WeakSet[Stamps] = WeakSet()
 
     async def hold(self, stamps: Stamps) -> bool:
         try:
@@ -89,7 +90,7 @@ class SqliteChecks:
         connection = self._connection or self._connect()
         # Each statement is read to its end: only then its read transaction is over.
         ((version,),) = connection.execute("PRAGMA data_version").fetchall()
-        if version != self._version or len(self._confirmed) >= _MOST_CONFIRMED:
+        if version != self._version:
             self._version = version
             self._confirmed.clear()
         if stamps in self._confirmed:

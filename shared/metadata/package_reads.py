@@ -79,10 +79,10 @@ class SqlPackageReads:
         rows = await self._transaction.rows(index_statement(source))
         return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
 
-    async def counters(self, source: PullSource) -> dict[Scope, int]:
+    async def counters(self, source: PullSource, *, limit: int) -> dict[Scope, int]:
         if not isinstance(source, GroupPull):
             return await read_counters(self._transaction, [(CounterScope.PROJECT, source)])
-        rows = await self._transaction.rows(counters_statement(source))
+        rows = await self._transaction.rows(counters_statement(source).limit(limit))
         return {(CounterScope.PROJECT, row.id): row.value for row in rows}
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:

@@ -17,7 +17,7 @@ Scope = tuple[CounterScope, int]
 INSTANCE: Scope = (CounterScope.INSTANCE, 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Stamps:
     """The counters of all that something was derived from, read in the very snapshot that its rows were read in.
 

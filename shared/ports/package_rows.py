@@ -95,8 +95,12 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def counters(self, source: PullSource) -> dict[Scope, int]:
-        """Return the counters of all projects that the source takes packages from, whether they have any or not."""
+    async def counters(self, source: PullSource, *, limit: int) -> dict[Scope, int]:
+        """Return the counters of all projects that the source takes packages from, whether they have any or not.
+
+        Args:
+            limit: no more of them are returned, and none in particular.
+        """
         ...
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:

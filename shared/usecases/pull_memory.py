@@ -16,8 +16,8 @@ from shared.usecases.visits import AnyVisit, GroupVisit
 
 T = TypeVar("T")
 
-_MOST_PROJECTS = 5_000
-"""Of larger groups nothing is remembered: to look at so many counters would take longer than to read the rows."""
+_MOST_PROJECTS = 1_000
+"""Of larger groups nothing is remembered: on SQLite a look at so many counters holds up the loop for milliseconds."""
 
 
 def key_of(source: PullSource) -> Key:
@@ -37,7 +37,7 @@ async def derived_from(
     Args:
         now: when the memberships counted.
     """
-    counters = await rows.packages.counters(source)
+    counters = await rows.packages.counters(source, limit=_MOST_PROJECTS + 1)
     if not isinstance(visit, GroupVisit) or not isinstance(source, GroupPull):
         return Derived(value, Stamps(counters), size_bytes=size_bytes)
     if len(counters) > _MOST_PROJECTS:

@@ -56,7 +56,7 @@ async def _always(_self: object, _stamps: Stamps) -> bool:
     return True
 
 
-async def _of_nothing(*_: object) -> Mapping[object, int]:
+async def _of_nothing(*_: object, **__: object) -> Mapping[object, int]:
     return {}
 
 

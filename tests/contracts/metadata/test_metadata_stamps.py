@@ -77,10 +77,11 @@ async def test_the_counters_of_a_source_are_those_of_its_projects_whatever_is_in
         return GroupPull(group_id, frozenset({Visibility.PUBLIC}), OfMember(ada.id, AccessLevel.GUEST, NOW))
 
     async with store.reading() as found:
-        assert await found.packages.counters(own.id) == {(CounterScope.PROJECT, own.id): 2}
-        assert await found.packages.counters(pull(top.id)) == {
+        assert await found.packages.counters(own.id, limit=9) == {(CounterScope.PROJECT, own.id): 2}
+        assert await found.packages.counters(pull(top.id), limit=9) == {
             (CounterScope.PROJECT, own.id): 2,
             (CounterScope.PROJECT, empty.id): 0,
         }
-        assert await found.packages.counters(pull(team.id)) == {(CounterScope.PROJECT, empty.id): 0}
+        assert await found.packages.counters(pull(team.id), limit=9) == {(CounterScope.PROJECT, empty.id): 0}
+        assert len(await found.packages.counters(pull(top.id), limit=1)) == 1
         assert await found.counters([INSTANCE]) == {INSTANCE: 0}
