@@ -3,11 +3,15 @@
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from shared.errors import LarderError, SchemaUnknown
 from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 from shared.usecases.blob_store_name import bears_another_name
+
+log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 2.0
 FRESH_SECONDS = 1.0
@@ -84,6 +88,7 @@ class CheckReadiness:
                 await self._blobs.check()
                 if await bears_another_name(self._store, self._blobs):
                     # What is taken now would lie on the wrong disk.
+                    log.error("blobs.foreign", hint="mount the disk of the blob store, or look at LARDER_BLOB_URL")
                     return Check(is_ok=False, message="is not the one of this database: mount its disk")
         except (LarderError, TimeoutError) as error:
             return Check(is_ok=False, message=type(error).__name__)
