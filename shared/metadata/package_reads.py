@@ -117,8 +117,10 @@ class SqlPackageReads:
     async def lapsed(self, *, now: datetime, lease_seconds: float, limit: int) -> tuple[PackageFile, ...]:
         return _files(await self._transaction.rows(lapsed_statement(now, lease_seconds, limit)))
 
-    async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        return _files(await self._transaction.rows(doomed_statement(doomed_before, limit)))
+    async def doomed(
+        self, *, doomed_before: datetime, limit: int, now: datetime | None = None
+    ) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(doomed_statement(doomed_before, limit, now or doomed_before)))
 
 
 def index_statement(source: PullSource) -> Select[Any]:
@@ -203,7 +205,7 @@ def unleased_statement(created_before: datetime, limit: int) -> Select[Any]:
         .where(
             IS_PROCESSING,
             package_files.c.leased_until.is_(None),
-            _is_before_or_ahead(package_files.c.created_at, created_before),
+            _is_before_or_ahead(package_files.c.created_at, created_before, created_before),
         )
         .order_by(package_files.c.created_at, package_files.c.id)
         .limit(limit)
@@ -222,19 +224,19 @@ def lapsed_statement(now: datetime, lease_seconds: float, limit: int) -> Select[
     )
 
 
-def doomed_statement(doomed_before: datetime, limit: int) -> Select[Any]:
+def doomed_statement(doomed_before: datetime, limit: int, now: datetime) -> Select[Any]:
     """Return files that wait for their destruction, oldest first."""
     return (
         select(*FILE_COLUMNS)
-        .where(IS_DOOMED, _is_before_or_ahead(package_files.c.doomed_at, doomed_before))
+        .where(IS_DOOMED, _is_before_or_ahead(package_files.c.doomed_at, doomed_before, now))
         .order_by(package_files.c.doomed_at, package_files.c.id)
         .limit(limit)
     )
 
 
-def _is_before_or_ahead(column: ColumnElement[datetime], before: datetime) -> ColumnElement[bool]:
+def _is_before_or_ahead(column: ColumnElement[datetime], before: datetime, now: datetime) -> ColumnElement[bool]:
     """Say whether a row waits since before then, or since a time to come: that of a clock that was set back."""
-    return or_(column < before, column > before + _AHEAD)
+    return or_(column < before, column > now + _AHEAD)
 
 
 def _files(rows: Sequence[Row[Any]]) -> tuple[PackageFile, ...]:

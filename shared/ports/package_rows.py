@@ -144,10 +144,15 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def doomed(self, *, doomed_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+    async def doomed(
+        self, *, doomed_before: datetime, limit: int, now: datetime | None = None
+    ) -> tuple[PackageFile, ...]:
         """Return files in `pending_destruction` that wait for a try since before then, who waits longest first.
 
-        Those that wait since more than a minute after then are among them: some clock has jumped.
+        Those that wait since more than a minute after now are among them: some clock has jumped.
+
+        Args:
+            now: None is as good where `doomed_before` is less than a minute ago.
         """
         ...
 

@@ -154,7 +154,7 @@ class CheckRegistry:
             if await rows.holds.is_destruction_held(now=now):
                 report.notes.append("a backup is being made, so nothing is destroyed at the moment")
                 return
-            waiting = await rows.packages.doomed(doomed_before=now - _DOOMED_GRACE, limit=_ROWS_AT_ONCE)
+            waiting = await rows.packages.doomed(doomed_before=now - _DOOMED_GRACE, now=now, limit=_ROWS_AT_ONCE)
         for file in waiting:
             problem = f"{file.file_name}: deleted long ago, and its bytes still wait to be removed"
             if file.status_message:

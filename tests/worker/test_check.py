@@ -10,7 +10,7 @@ import pytest
 from shared.backends import open_store_in, take_snapshot
 from shared.blob_keys import new_blob_key
 from shared.errors import SchemaUnknown
-from shared.models import BlobKey, PackageFile, PackageFileStatus
+from shared.models import BlobKey, PackageFile, PackageFileStatus, PackageStatus
 from shared.usecases.blob_store_name import BlobStoreForeign
 from shared.usecases.check import CheckRegistry
 from shared.usecases.findings import CheckReport, FindingKind
@@ -178,12 +178,19 @@ async def test_files_that_wait_for_too_long_are_found_and_left_to_the_worker(reg
 
 @pytest.mark.slow
 async def test_files_that_wait_as_they_should_are_noted(registry: Registry) -> None:
-    await registry.upload(b"whatever", file_name="pkg-1.0.tar.gz")
+    (doomed,) = await publish(registry, 0)
+    await registry.upload(b"whatever", file_name="pkg-2.0.tar.gz", version="2.0")
+    async with registry.backends.store.writing() as rows:
+        await rows.packages.lock(doomed.package_id)
+        await rows.packages.doom_package(doomed.package_id, source=frozenset(PackageStatus))
 
     report = await check_of(registry).by_size()
 
     assert report.findings == []
-    assert report.notes == ["1 files wait for a worker or are being processed"]
+    assert report.notes == [
+        "1 files wait for a worker or are being processed",
+        "1 files are to be destroyed",
+    ]
 
 
 @pytest.mark.slow
