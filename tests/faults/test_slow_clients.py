@@ -7,7 +7,6 @@ import os
 import resource
 import socket
 import struct
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pytest
 
 from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
+from tests.faults.workload import pause
 from tests.registry_client import RegistryClient, open_client
 from tests.waiting import eventually
 
@@ -182,7 +182,7 @@ async def test_a_reader_that_is_slow_but_goes_on_gets_all(served: Served) -> Non
         content = bytearray()
         while len(content) < len(_CONTENT):
             content += await reader.readexactly(min(3 * _MIB, len(_CONTENT) - len(content)))
-            await _pause(_STALL_SECONDS / 3)
+            await pause(_STALL_SECONDS / 3)
     assert content == _CONTENT
     assert asyncio.get_running_loop().time() - began_at > _STALL_SECONDS
 
@@ -267,8 +267,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     found = writer.get_extra_info("socket")
     found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-async def _pause(seconds: float) -> None:
-    """Let time pass, as a slow client does; nothing is waited for."""
-    await asyncio.to_thread(threading.Event().wait, seconds)
