@@ -44,9 +44,9 @@ class Library:
 
     async def count(self, *, size_bytes: int = 8, ends_at: datetime | None = None) -> Derived[int]:
         """Derive how often the project has changed."""
-        self.derived += 1
         async with self.store.reading() as rows:
             counters = await rows.counters([(CounterScope.PROJECT, self.project.id)])
+        self.derived += 1  # Not before the rows were read: tests wait for this, and then change them.
         await self.gate.wait()
         (value,) = counters.values()
         return Derived(value, Stamps(counters), size_bytes=size_bytes, ends_at=ends_at)
