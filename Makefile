@@ -5,7 +5,7 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults soak lint types format check audit lock clean FORCE
+.PHONY: help run dev test test-all test-faults soak deploy-check lint types format check audit lock clean FORCE
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -51,6 +51,10 @@ test-faults: ## run the fault tests, and print the table of what was lost, doubl
 soak: ## let 16 clients work for SOAK_MINUTES (20) while processes are killed, and check what they were told
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@$(BIN)/python -m pytest -s tests/faults/soak.py
+
+deploy-check: ## render, validate and lint deploy/, and take the image's steps outside of a container
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/deploy
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev
