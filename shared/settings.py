@@ -57,6 +57,7 @@ class Settings:
         limits: how much clients, uploads and archives may ask for.
         scrub_bytes_per_second: how fast each worker reads stored files again; 0: never.
         scrub_interval_seconds: after which a file is due to be read again.
+        worker_metrics_port: where a worker shows its metrics; None: nowhere.
         cache_bytes: about how much each API process may remember of what it has answered; 0: nothing.
     """
 
@@ -81,6 +82,7 @@ class Settings:
     scrub_bytes_per_second: int
     scrub_interval_seconds: float
     log_format: LogFormat
+    worker_metrics_port: int | None
     cache_bytes: int
     limits: Limits = field(default_factory=Limits)
 
@@ -258,6 +260,7 @@ _VARIABLES: Mapping[str, _Variable] = {
         "scrub_interval_seconds", _seconds(1, 10 * 365 * 86400), lambda _: 30 * 86400.0
     ),
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
+    "WORKER_METRICS_PORT": _Variable("worker_metrics_port", _integer(0, 65535), lambda _: None),
     "CACHE_BYTES": _Variable("cache_bytes", _size_or_zero("nothing"), lambda _: 64 * 1024**2),
 }
 

@@ -8,8 +8,20 @@ from typing import Any
 
 from aiohttp import web
 
-from services.api.keys import DESCRIPTION, FAILED_ATTEMPTS, LIFECYCLE, PAGES, SETTINGS, UPLOAD_SLOTS, USE_CASES, VERSION
+from services.api.keys import (
+    DESCRIPTION,
+    FAILED_ATTEMPTS,
+    LIFECYCLE,
+    METRICS,
+    NUMBERS,
+    PAGES,
+    SETTINGS,
+    UPLOAD_SLOTS,
+    USE_CASES,
+    VERSION,
+)
 from services.api.lifecycle import Lifecycle
+from services.api.metrics import ApiMetrics
 from services.api.middleware.auth import run_guard
 from services.api.middleware.errors import answer_errors
 from services.api.middleware.request_log import finish_head, log_request
@@ -19,6 +31,7 @@ from services.api.routes import ENDPOINTS, add_routes
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import make_use_cases
 from shared.backends import open_backends
+from shared.metrics import Numbers
 from shared.settings import Settings
 
 
@@ -26,6 +39,8 @@ def create_app(settings: Settings) -> web.Application:
     """Return the application; it opens its backends when it starts and closes them when it ends."""
     app = web.Application(middlewares=[log_request, answer_errors, run_guard])
     app[SETTINGS] = settings
+    app[METRICS] = metrics = ApiMetrics()
+    app[NUMBERS] = Numbers(metrics.registry, title="larder api", data_dir=settings.data_dir)
     add_routes(app)
     app.on_response_prepare.append(finish_head)
     app.cleanup_ctx.append(_live)
@@ -44,7 +59,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[PAGES] = await asyncio.to_thread(load_pages)
         app[UPLOAD_SLOTS] = UploadSlots(app[SETTINGS].limits.max_uploads_per_principal)
         try:
-            async with use_cases.note_download.writing():
+            async with use_cases.note_download.writing(), app[NUMBERS].shared():
                 yield
         finally:
             await use_cases.admission.finish()

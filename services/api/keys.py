@@ -6,9 +6,11 @@ from typing import Any
 from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
+from services.api.metrics import ApiMetrics
 from services.api.presenters.pages import Pages
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
+from shared.metrics import Numbers
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.principals import Principal
 from shared.protection import ProtectionTerms
@@ -20,6 +22,9 @@ SETTINGS = web.AppKey("settings", Settings)
 USE_CASES = web.AppKey("use_cases", UseCases)
 FAILED_ATTEMPTS: web.AppKey[FailedAttempts] = web.AppKey("failed_attempts")
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+METRICS = web.AppKey("metrics", ApiMetrics)
+NUMBERS = web.AppKey("numbers", Numbers)
+"""What this process and its siblings have counted."""
 UPLOAD_SLOTS = web.AppKey("upload_slots", UploadSlots)
 VERSION = web.AppKey("version", str)
 """Of the installed Larder."""

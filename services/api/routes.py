@@ -35,6 +35,7 @@ from services.api.handlers import (
     job_token_scope,
     job_tokens,
     members,
+    metrics,
     name_status,
     namespaces,
     package_changes,
@@ -201,6 +202,7 @@ ENDPOINTS = (
     Endpoint(("GET",), "/-/health", open_to_all, health.health),
     Endpoint(("GET",), "/-/liveness", open_to_all, health.liveness),
     Endpoint(("GET",), "/-/readiness", open_to_all, health.readiness),
+    Endpoint(("GET",), "/-/metrics", administrator, metrics.show),
     Endpoint(("GET",), "/{project+}/-/packages/{package_id}", may_look_at_packages, package_page.show, is_page=True),
     Endpoint(("*",), "/{anything*}", open_to_all, fallback.nothing_here),
 )

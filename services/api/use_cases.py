@@ -53,6 +53,7 @@ from shared.usecases.tenant_lists import ListGroups, ListProjects
 from shared.usecases.tenants import CreateGroup, CreateProject
 from shared.usecases.upload import UploadPackageFile
 from shared.usecases.users import BlockUser, CreateUser, ListUsers, ShowUser, UnblockUser
+from shared.usecases.watch import WatchRegistry
 from shared.usecases.yank import UnyankPackage, UnyankPackageFile, YankPackage, YankPackageFile
 
 
@@ -132,6 +133,7 @@ class UseCases:
     list_audit_events: ListAuditEvents
     show_audit_event: ShowAuditEvent
     check_readiness: CheckReadiness
+    watch_registry: WatchRegistry
 
 
 def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Callable[[], bool]) -> UseCases:
@@ -147,6 +149,7 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
     )
     admission = Admission(store=store, defaults=defaults)
     memo = Memo(backends.change_checks, limit_bytes=settings.cache_bytes)
+    check_readiness = CheckReadiness(store=store, blobs=blobs, queue=queue)
     return UseCases(
         admission=admission,
         memo=memo,
@@ -229,5 +232,6 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
         delete_protection_rule=DeleteProtectionRule(store),
         list_audit_events=ListAuditEvents(store),
         show_audit_event=ShowAuditEvent(store),
-        check_readiness=CheckReadiness(store=store, blobs=blobs, queue=queue),
+        check_readiness=check_readiness,
+        watch_registry=WatchRegistry(store=store, queue=queue, check_readiness=check_readiness),
     )

@@ -10,6 +10,9 @@ from pathlib import Path
 from services.standalone.errors import StartFailed
 from shared.usecases.restore import UNFINISHED
 
+_METRICS = "metrics"
+"""As `shared.metrics` has it, without what that imports."""
+
 _LOCK_NAME = "larder.lock"
 _PATIENCE_SECONDS = 2.0
 _POLL_SECONDS = 0.02
@@ -47,6 +50,21 @@ def require_whole(data_dir: Path) -> None:
         raise StartFailed(
             f"a restore into the data directory {data_dir} did not come to its end: run `larder restore` again"
         )
+
+
+def clear_metrics(data_dir: Path) -> None:
+    """Make the place where the processes leave their metrics for each other, or empty it: they count anew.
+
+    Raises:
+        StartFailed: the directory cannot be used.
+    """
+    try:
+        directory = data_dir / _METRICS
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for entry in directory.iterdir():
+            entry.unlink()
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
 
 
 def _lock(lock_fd: int, data_dir: Path) -> None:

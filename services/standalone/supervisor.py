@@ -20,7 +20,7 @@ import structlog
 
 from services.standalone.banner import ready_page
 from services.standalone.child import Child, Program, running
-from services.standalone.data_dir import hold_data_dir, require_whole
+from services.standalone.data_dir import clear_metrics, hold_data_dir, require_whole
 from services.standalone.errors import StartFailed
 from services.standalone.first_start import FirstStart, prepare_database
 from services.standalone.listening import listen, reachable_address
@@ -52,6 +52,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """
     with hold_data_dir(settings.data_dir) as lock_fd, listen(settings.host, settings.port) as listener:
         require_whole(settings.data_dir)
+        clear_metrics(settings.data_dir)
         supervisor = _Supervisor(settings, environment, lock_fd=lock_fd, listener=listener)
         asyncio.run(supervisor.run())
 

@@ -11,10 +11,12 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from services.worker.inspection import DistributionInspector, InspectionLimits
+from services.worker.metrics import WorkerMetrics, shown
 from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker
 from shared.backends import open_backends
 from shared.errors import QueueUnavailable
+from shared.metrics import Numbers
 from shared.settings import Settings
 from shared.usecases.scrub import Scrub
 from shared.usecases.sweep import Sweep, SweepOrphans
@@ -31,7 +33,8 @@ async def serve(settings: Settings) -> None:
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     inspections = InspectionLimits.of(settings.limits)
     async with open_backends(settings) as backends, DistributionInspector(inspections) as inspector:
-        worker = create_worker(settings, backends, inspector, handles_signals=True)
+        metrics = WorkerMetrics()
+        worker = create_worker(settings, backends, inspector, metrics=metrics, handles_signals=True)
         sweep = Sweep(store=backends.store, queue=backends.queue)
         orphans = SweepOrphans(
             store=backends.store, blobs=backends.blobs, upload_max_seconds=settings.upload_max_seconds
@@ -48,7 +51,9 @@ async def serve(settings: Settings) -> None:
             beating = group.create_task(keep_beating(backends.queue, worker_id))
             log.info("worker.started", worker_id=worker_id)
             try:
-                await _run(worker)
+                async with Numbers(metrics.registry, title="larder worker", data_dir=settings.data_dir).shared():
+                    with shown(metrics, settings):
+                        await _run(worker)
             finally:
                 sweeping.cancel()
                 if scrubbing is not None:

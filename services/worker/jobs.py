@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from services.worker.metrics import WorkerMetrics
 from shared.models import PackageFileId
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import ProcessPackageFile
@@ -19,10 +20,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """The use cases that the jobs call."""
+    """The use cases that the jobs call, and where they are counted."""
 
     process: ProcessPackageFile
     destroy: DestroyPackageFile
+    metrics: WorkerMetrics
 
 
 async def process_package_file(ctx: dict[str, Any], file_id: int, attempt: int) -> None:
@@ -30,7 +32,8 @@ async def process_package_file(ctx: dict[str, Any], file_id: int, attempt: int) 
     jobs: JobContext = ctx[CONTEXT_KEY]
     with structlog.contextvars.bound_contextvars(job_id=ctx["job_id"]):
         try:
-            await jobs.process(PackageFileId(file_id), attempt)
+            with jobs.metrics.job("process_package_file"):
+                await jobs.process(PackageFileId(file_id), attempt)
         except Exception:
             # Its blob may have been destroyed while it was being read: no fault, and nobody waits for it.
             if await jobs.process.is_wanted(PackageFileId(file_id), attempt):
@@ -41,5 +44,5 @@ async def process_package_file(ctx: dict[str, Any], file_id: int, attempt: int) 
 async def destroy_package_file(ctx: dict[str, Any], file_id: int) -> None:
     """Remove a doomed file for good."""
     jobs: JobContext = ctx[CONTEXT_KEY]
-    with structlog.contextvars.bound_contextvars(job_id=ctx["job_id"]):
+    with structlog.contextvars.bound_contextvars(job_id=ctx["job_id"]), jobs.metrics.job("destroy_package_file"):
         await jobs.destroy(PackageFileId(file_id))

@@ -6,6 +6,7 @@ from arq.worker import Worker, func
 
 from services.worker.inspection import DistributionInspector
 from services.worker.jobs import CONTEXT_KEY, JobContext, destroy_package_file, process_package_file
+from services.worker.metrics import WorkerMetrics
 from shared.backends import Backends, queue_connection
 from shared.settings import Settings
 from shared.usecases.destroy import DestroyPackageFile
@@ -20,11 +21,17 @@ DRAIN_SECONDS = 25
 
 
 def create_worker(
-    settings: Settings, backends: Backends, inspector: DistributionInspector, *, handles_signals: bool
+    settings: Settings,
+    backends: Backends,
+    inspector: DistributionInspector,
+    *,
+    metrics: WorkerMetrics,
+    handles_signals: bool,
 ) -> Worker:
     """Return a worker that is ready to run; it opens its own connection to Redis when it does.
 
     Args:
+        metrics: where the jobs are counted.
         handles_signals: SIGTERM and SIGINT drain it and end its run.
     """
     jobs = JobContext(
@@ -38,6 +45,7 @@ def create_worker(
             scratch_dir=Path(settings.data_dir),
         ),
         destroy=DestroyPackageFile(store=backends.store, blobs=backends.blobs),
+        metrics=metrics,
     )
     connection = queue_connection(settings)
     return Worker(

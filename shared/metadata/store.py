@@ -35,6 +35,7 @@ from shared.metadata.tenant_lists import SqlTenantLists
 from shared.metadata.tenant_reads import SqlTenantReads
 from shared.metadata.tenant_writes import SqlTenantWrites
 from shared.metadata.tokens import SqlTokenReads, SqlTokenWrites
+from shared.metadata.totals import SqlTotalsReads
 from shared.metadata.transaction import Transaction
 from shared.metadata.users import SqlUserReads, SqlUserWrites
 from shared.ports.change_checks import Scope
@@ -67,6 +68,7 @@ class SqlReading:
         self.holds = SqlHoldReads(transaction)
         self.inventory = SqlInventoryReads(transaction)
         self.audit_events = SqlAuditReads(transaction)
+        self.totals = SqlTotalsReads(transaction)
 
     async def counters(self, scopes: Iterable[Scope]) -> dict[Scope, int]:
         return await read_counters(self._transaction, scopes)

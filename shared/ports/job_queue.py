@@ -40,6 +40,19 @@ class QueueState:
     worker_seen: bool
 
 
+@dataclass(frozen=True, slots=True)
+class QueueBacklog:
+    """What waits in the queue.
+
+    Args:
+        jobs: how many are queued or running.
+        oldest_seconds: for how long the first of them has been due; 0 when there is none.
+    """
+
+    jobs: int
+    oldest_seconds: float
+
+
 class VerdictWatch(Protocol):
     """Ears for the announcement about one file."""
 
@@ -89,4 +102,8 @@ class JobQueue(Protocol):
 
     async def state(self) -> QueueState:
         """Return what can be said of Redis and the workers within a second. Never fails."""
+        ...
+
+    async def backlog(self) -> QueueBacklog | None:
+        """Return what waits; None while Redis does not answer."""
         ...

@@ -29,6 +29,7 @@ from shared.ports.tenant_changes import TenantChanges
 from shared.ports.tenant_lists import TenantLists
 from shared.ports.tenant_rows import TenantReads, TenantWrites
 from shared.ports.token_rows import TokenReads, TokenWrites
+from shared.ports.totals_rows import TotalsReads
 from shared.ports.user_rows import UserReads, UserWrites
 
 
@@ -128,6 +129,11 @@ class Reading(Protocol):
     @property
     def audit_events(self) -> AuditReads:
         """Return the calls that read who did what."""
+        ...
+
+    @property
+    def totals(self) -> TotalsReads:
+        """Return the calls that count what the whole registry holds."""
         ...
 
     async def counters(self, scopes: Iterable[Scope]) -> dict[Scope, int]:

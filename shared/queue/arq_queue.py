@@ -15,7 +15,14 @@ from redis.exceptions import RedisError
 
 from shared.errors import QueueUnavailable
 from shared.models import PackageFileId
-from shared.ports.job_queue import DestroyPackageFileJob, Job, ProcessPackageFileJob, QueueState, VerdictWatch
+from shared.ports.job_queue import (
+    DestroyPackageFileJob,
+    Job,
+    ProcessPackageFileJob,
+    QueueBacklog,
+    QueueState,
+    VerdictWatch,
+)
 from shared.queue.connection import (
     CALL_SECONDS,
     DESTROY_FUNCTION,
@@ -109,6 +116,22 @@ class ArqJobQueue:
         except QueueUnavailable:
             return QueueState(reachable=False, worker_seen=False)
         return QueueState(reachable=True, worker_seen=bool(seen))
+
+    async def backlog(self) -> QueueBacklog | None:
+        async def look() -> tuple[int, list[tuple[bytes, float]]]:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.zcard(QUEUE_NAME)
+                pipe.zrange(QUEUE_NAME, 0, 0, withscores=True)
+                jobs, first = await pipe.execute()
+            return int(jobs), first
+
+        try:
+            jobs, first = await self._call(look)
+        except QueueUnavailable:
+            return None
+        # A job's place in the queue is the time from which on it is due.
+        due_since_ms = first[0][1] if first else timestamp_ms()
+        return QueueBacklog(jobs=jobs, oldest_seconds=max(0.0, (timestamp_ms() - due_since_ms) / 1000))
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what Redis answers within a second. Calls must be fit to be made twice.

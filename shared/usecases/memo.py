@@ -89,6 +89,8 @@ class Memo:
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._total_bytes = 0
         self._under_way: dict[Key, asyncio.Event] = {}
+        self.found = 0
+        self.missed = 0
 
     @property
     def is_on(self) -> bool:
@@ -112,7 +114,9 @@ class Memo:
                     await under_way.wait()
             entry = await self._find(key)
         if entry is None:
+            self.missed += 1
             return await self._derive(key, derive)
+        self.found += 1
         return cast("T", entry.value)  # A key stands for one kind of value.
 
     def forget(self, key: Key) -> None:

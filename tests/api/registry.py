@@ -22,6 +22,7 @@ from services.api.keys import LIFECYCLE
 from services.api.lifecycle import Lifecycle
 from services.api.server import listening
 from services.worker.inspection import DistributionInspector, InspectionLimits
+from services.worker.metrics import WorkerMetrics
 from services.worker.worker import create_worker
 from shared.backends import Backends, open_backends
 from shared.models import AccessLevel, Project, ProjectId, RegistryAccess, User, Visibility
@@ -239,7 +240,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         DistributionInspector(InspectionLimits.of(settings.limits)) as inspector,
         asyncio.TaskGroup() as group,
     ):
-        worker = create_worker(settings, backends, inspector, handles_signals=False)
+        worker = create_worker(settings, backends, inspector, metrics=WorkerMetrics(), handles_signals=False)
         has_started = asyncio.Event()
 
         async def started(_: dict[Any, Any]) -> None:

@@ -26,6 +26,7 @@ _WORDS = {
 _RULES = {"shared.access", "shared.attestations", "shared.blob_keys", "shared.credentials", "shared.forwarding"}
 _CORE = _WORDS | _RULES | {"packaging"}
 _LOGGING = {"shared.log", "structlog"}
+_METRICS = {"shared.metrics", "prometheus_client"}
 _ADAPTER = _WORDS | _LOGGING | {"shared.ports", "shared.blob_keys", "packaging"}
 _SERVICE = _CORE | _LOGGING | {"shared.ports", "shared.usecases", "shared.backends", "shared.settings"}
 
@@ -51,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.fips": set(),
     "shared.settings": _WORDS | {"shared.fips"},
     "shared.log": {"shared.settings", "structlog"},
+    "shared.metrics": {"prometheus_client", "structlog"},
     "shared.ports": _WORDS,
     "shared.usecases": _CORE | _LOGGING | {"shared.ports"},
     "shared.metadata": _ADAPTER | {"sqlalchemy", "alembic", "aiosqlite"},
@@ -61,8 +63,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"shared.settings", "shared.ports", "shared.metadata", "shared.blobs", "shared.queue", "arq"}
     | {"asyncpg", "aiobotocore"},
     "services.api": _SERVICE
+    | _METRICS
     | {"aiohttp", "apispec", "backports", "compression", "jinja2", "marshmallow", "multidict", "yarl"},
-    "services.worker": _SERVICE | {"shared.distributions", "arq", "redis"},
+    "services.worker": _SERVICE | _METRICS | {"shared.distributions", "arq", "redis"},
     "services.maintenance": _SERVICE | {"services.standalone"},
     # It prepares the database at first start through a use case; all else it does by starting processes.
     "services.standalone": _WORDS | _LOGGING | {"shared.settings", "shared.backends", "shared.usecases", "redis"},

@@ -43,6 +43,11 @@ def pods(overlay: str) -> Iterator[tuple[str, Manifest]]:
 
 def compose(name: str) -> Manifest:
     """Return a compose file with its anchors resolved and its variables filled in."""
-    text = (DEPLOY / "compose" / f"{name}.yaml").read_text(encoding="utf-8")
+    return read_yaml(f"compose/{name}.yaml")
+
+
+def read_yaml(path: str) -> Manifest:
+    """Return what a file below deploy/ holds; variables that its user has to set are filled in."""
+    text = (DEPLOY / path).read_text(encoding="utf-8")
     loaded: Manifest = yaml.safe_load(re.sub(r"\$\{\w+(:\?[^}]*)?\}", "x" * 20, text))
     return loaded

@@ -172,8 +172,13 @@ async def test_migrate_api_and_worker_run_apart_and_end_on_sigterm(tmp_path: Pat
 
 
 def _run_apart(data_dir: Path, redis_url: str) -> None:
-    port = free_port()
-    settings = {"DATA_DIR": str(data_dir), "REDIS_URL": redis_url, "PORT": str(port)}
+    port, metrics_port = free_port(), free_port()
+    settings = {
+        "DATA_DIR": str(data_dir),
+        "REDIS_URL": redis_url,
+        "PORT": str(port),
+        "WORKER_METRICS_PORT": str(metrics_port),
+    }
     assert run_larder("migrate", settings | {"ROOT_TOKEN": _TOKEN}).returncode == 0
     assert not (data_dir / "root-token").exists()
     environment = clean_environment(settings)
@@ -183,6 +188,11 @@ def _run_apart(data_dir: Path, redis_url: str) -> None:
     ):
         try:
             wait_for(lambda: _user(port) == 200, what="the API answers", timeout_seconds=START_SECONDS)
+            wait_for(
+                lambda: "larder_jobs" in _metrics(metrics_port),
+                what="the worker answers",
+                timeout_seconds=START_SECONDS,
+            )
         finally:
             for process in (api, worker):
                 process.send_signal(signal.SIGTERM)
@@ -196,6 +206,14 @@ def _user(port: int) -> int:
             return int(answer.status)
     except OSError:
         return 0
+
+
+def _metrics(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
 
 
 def _obey_file_modes() -> None:

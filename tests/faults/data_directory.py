@@ -13,7 +13,16 @@ from shared.metadata.store import open_metadata_store
 from shared.usecases.sweep import SweepOrphans
 
 INSTALLABLE = ("default", "hidden", "deprecated")
-_KNOWN = {"larder.sqlite3", "larder.sqlite3-wal", "larder.sqlite3-shm", "larder.lock", "root-token", "blobs", "redis"}
+_KNOWN = {
+    "larder.sqlite3",
+    "larder.sqlite3-wal",
+    "larder.sqlite3-shm",
+    "larder.lock",
+    "root-token",
+    "blobs",
+    "redis",
+    "metrics",
+}
 _GRACE_THAT_IS_OVER_SECONDS = -2 * 24 * 3600.0
 """As the longest upload: with it the orphan sweep looks at today's blobs as well."""
 

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from services.api.framing import is_last
-from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, PRINCIPAL, REQUEST_ID
+from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, METRICS, PRINCIPAL, REQUEST_ID
 from services.api.origin import client_address
 from services.api.routes import endpoint_of
 from shared.principals import Known, actor_of
@@ -58,14 +58,23 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
     finally:
         endpoint = endpoint_of(request)
         principal = request.get(PRINCIPAL)
+        route, seconds = endpoint.path if endpoint else None, clock() - began_at
+        request.app[METRICS].note_request(
+            method=request.method,
+            route=route,
+            status=status,
+            seconds=seconds,
+            sent_bytes=sent_bytes,
+            received_bytes=request.content.total_bytes,
+        )
         fields = {
             "method": request.method,
-            "route": endpoint.path if endpoint else None,
+            "route": route,
             "status": status,
             "bytes": sent_bytes,
             "received_bytes": request.content.total_bytes,
             "client": str(client) if client else None,
-            "seconds": round(clock() - began_at, 6),
+            "seconds": round(seconds, 6),
             "principal": actor_of(principal) if isinstance(principal, Known) else None,
         }
         if status is None:

@@ -6,7 +6,8 @@ import traceback
 import pytest
 
 from shared.errors import SettingsInvalid
-from shared.ports.job_queue import JobQueue, QueueState
+from shared.models import PackageFileId
+from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, QueueBacklog, QueueState
 from shared.queue.arq_queue import open_arq_queue
 from shared.queue.connection import redis_settings
 from shared.queue.serialization import job_deserializer, job_serializer
@@ -132,3 +133,19 @@ def test_an_exception_in_a_result_is_written_as_text() -> None:
 def test_what_is_not_a_json_object_is_no_job(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         job_deserializer(raw)
+
+
+async def test_what_waits_is_counted_with_its_age(queue: JobQueue, redis_server: RedisServer) -> None:
+    assert await queue.backlog() == QueueBacklog(jobs=0, oldest_seconds=0.0)
+    await queue.enqueue(DestroyPackageFileJob(PackageFileId(1)))
+    await queue.enqueue(DestroyPackageFileJob(PackageFileId(2)))
+    async with redis_of(redis_server) as redis:
+        await redis.zincrby("larder:jobs", -90_000, "destroy:2")
+
+    waits = await queue.backlog()
+
+    assert waits is not None
+    assert waits.jobs == 2
+    assert 90 <= waits.oldest_seconds < 120
+    await redis_server.kill()
+    assert await queue.backlog() is None
