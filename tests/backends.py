@@ -29,7 +29,7 @@ from shared.metadata.tables import metadata
 
 T = TypeVar("T")
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 90.0
 _NOBODY = 65534
 """Whom the server runs as when the tests run as root, which it refuses to be."""
 _PR_SET_PDEATHSIG = 1

@@ -1,13 +1,12 @@
 """A real Redis server for tests, which they may stop, kill and freeze.
 
-Name this module in `pytest_plugins`, or import the fixture `redis_server` into a conftest.
+Import the fixtures `redis_server` and `redis_is_given_time` into a conftest.
 """
 
 import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from services.standalone.redis_binary import find_redis_server
+from shared.queue import arq_queue
 from tests.waiting import eventually
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
 
 
 class RedisServer:
@@ -155,6 +155,12 @@ async def new_redis_server(*, port: int = 0, options: tuple[str, ...] = ()) -> A
             await server.kill_if_running()
 
 
+@pytest.fixture(autouse=True)
+def redis_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call from this process fail because the machine is busy: usually one that takes a second is given up."""
+    monkeypatch.setattr(arq_queue, "CALL_SECONDS", _PATIENCE_SECONDS / 2)
+
+
 @pytest.fixture
 async def redis_server() -> AsyncIterator[RedisServer]:
     """Give a running server of the test's own."""
@@ -171,11 +177,3 @@ def redis_binary() -> Path:
     if os.environ.get("REQUIRE_BACKENDS") == "1":
         pytest.fail("there is no Redis server, but REQUIRE_BACKENDS=1 is set")
     pytest.skip("there is no Redis server here")
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -9,8 +9,11 @@ from typing import Any
 
 import aiohttp
 
+from tests.waiting import eventually
+
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-_PATIENCE = aiohttp.ClientTimeout(total=60)
+_VERDICT_SECONDS = 120.0
+_PATIENCE = aiohttp.ClientTimeout(total=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,21 @@ class RegistryClient:
         form.add_field("content", io.BytesIO(content), filename=file_name, content_type="application/octet-stream")
         async with self.session.post(f"{self._pypi}/", data=form) as response:
             return Answer(response.status, await response.json(), response.headers)
+
+    async def publish(self, content: bytes, *, file_name: str, name: str, version: str, **fields: str) -> None:
+        """Upload one file, and return when it is on its page: on a busy machine that may be after the answer."""
+        answer = await self.upload(content, file_name=file_name, name=name, version=version, **fields)
+        assert answer.status in (201, 202), answer
+        await self.wait_until_listed(name, file_name)
+
+    async def wait_until_listed(self, name: str, file_name: str) -> None:
+        """Return when the file is on the page of the name."""
+
+        async def is_listed() -> bool:
+            page = await self.page(name)
+            return page is not None and file_name in (file["filename"] for file in page["files"])
+
+        await eventually(is_listed, what=f"{file_name} is on its page", timeout_seconds=_VERDICT_SECONDS)
 
     async def page(self, name: str) -> dict[str, Any] | None:
         """Return the simple page of the name as JSON; None when there is no such page."""

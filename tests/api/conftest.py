@@ -9,10 +9,10 @@ import pytest
 from shared.settings import Settings, read_settings
 from tests.api.registry import Registry, running_registry, running_worker
 from tests.backends import sqlite_template
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.uncounted_writes import every_change_is_counted
 
-__all__ = ["every_change_is_counted", "redis_server", "sqlite_template"]
+__all__ = ["every_change_is_counted", "redis_is_given_time", "redis_server", "sqlite_template"]
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def settings(environment: dict[str, str], tmp_path: Path, redis_server: RedisSer
             "LARDER_DATA_DIR": str(tmp_path),
             "LARDER_PORT": "0",
             "LARDER_REDIS_URL": redis_server.url,
+            # As long as a busy machine may need: an upload that is told 202 breaks most tests.
+            "LARDER_UPLOAD_WAIT_SECONDS": "60",
             **environment,
         }
     )

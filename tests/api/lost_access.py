@@ -65,7 +65,7 @@ class Scene:
         async def is_over() -> bool:
             return datetime.now(UTC) >= end
 
-        await eventually(is_over, what="the instant has come", timeout_seconds=5)
+        await eventually(is_over, what="the instant has come", timeout_seconds=60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class RawConnection:
 
     async def answer(self) -> tuple[int, bytes]:
         """Read one answer and return its status and body."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = await self.reader.readuntil(b"\r\n\r\n")
             self.heads.append(head)
             status = int(head.split(b" ", 2)[1])

@@ -32,7 +32,7 @@ from shared.usecases.token_secrets import digest_of
 
 ROOT_TOKEN = "glpat-a-token-of-the-tests"
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-_PATIENCE = aiohttp.ClientTimeout(total=30)
+_PATIENCE = aiohttp.ClientTimeout(total=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         finally:
             # It ends by itself as soon as nothing is queued; cancelled, arq would leave connections open.
             worker.burst = True
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await running
             with warnings.catch_warnings():
                 # arq calls what redis-py has another name for by now.

@@ -208,17 +208,17 @@ class TestWithChecksOff:
         large = bytes(32 * 1024 * 1024)
         assert (await registry.upload(large, file_name="large.whl")).status in (201, 202)
         target = f"{upload_target(registry)}/files/{sha256(large)}/large.whl"
-        await eventually(lambda: _is_there(registry, f"{registry.url}{target}"), what="it is there", timeout_seconds=20)
+        await eventually(lambda: _is_there(registry, f"{registry.url}{target}"), what="it is there", timeout_seconds=60)
         async with connected(registry) as connection:
             await connection.send(head("GET", target))
             await connection.reader.readexactly(1024)
-        await eventually(lambda: _is_closed(registry), what="the file is closed", timeout_seconds=5)
+        await eventually(lambda: _is_closed(registry), what="the file is closed", timeout_seconds=60)
 
     async def test_a_large_file_arrives_as_it_was_sent(self, registry: Registry) -> None:
         large = bytes(range(256)) * (12 * 4096) + b"the end"
         assert (await registry.upload(large, file_name="large.whl")).status in (201, 202)
         url = f"{registry.pypi}/files/{sha256(large)}/large.whl"
-        await eventually(lambda: _is_there(registry, url), what="it is there", timeout_seconds=20)
+        await eventually(lambda: _is_there(registry, url), what="it is there", timeout_seconds=60)
         assert (await registry.get(url)).body == large
         assert (await registry.get(url, Range="bytes=4194303-8388609")).body == large[4194303:8388610]
 

@@ -28,7 +28,7 @@ async def test_an_upload_that_waits_for_its_verdict_is_told_that_it_is_safe(sett
     async with asyncio.timeout(50):
         async with running_registry(settings) as registry:
             waiting = asyncio.create_task(_upload(registry))
-            await eventually(lambda: _has_row(registry), what="the file has a row", timeout_seconds=20)
+            await eventually(lambda: _has_row(registry), what="the file has a row", timeout_seconds=60)
         assert await waiting == (202, b'{"message":"202 Accepted"}')
 
 
@@ -66,7 +66,7 @@ class TestWithTime:
         client = socket.create_connection(("127.0.0.1", registry.port))
         # So many answers that no buffer holds them: one of them is being sent, and its handler is done.
         await asyncio.to_thread(client.sendall, head("GET", "/api/v4/openapi.json") * 100)
-        await eventually(lambda: _is_held_up(registry), what="the client takes no more", timeout_seconds=20)
+        await eventually(lambda: _is_held_up(registry), what="the client takes no more", timeout_seconds=60)
         stop.set()
         await asyncio.wait([running], timeout=3)
         assert not running.done()
@@ -108,7 +108,7 @@ async def _upload(registry: Registry) -> tuple[int, bytes]:
 async def _begin(connection: RawConnection, registry: Registry) -> None:
     told = {"Content_Type": FORM_TYPE, "Content_Length": str(len(FORM)), "Expect": "100-continue"}
     await connection.send(head("POST", upload_target(registry), **told))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await connection.reader.readuntil(b"\r\n\r\n")
 
 

@@ -189,7 +189,7 @@ class TestBehindAProxy:
         async def is_let_in() -> bool:
             return (await ask(bare_registry, NO_FAILURES[0])).status == 200
 
-        await eventually(is_let_in, what="the block ends", timeout_seconds=5)
+        await eventually(is_let_in, what="the block ends", timeout_seconds=60)
         assert await fail(bare_registry, times=LIMIT + 1) == [401] * LIMIT + [429]
 
     async def test_a_client_that_is_blocked_is_not_asked_for_its_upload(self, bare_registry: Registry) -> None:

@@ -175,7 +175,7 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     async def is_gone() -> bool:
         return registry.traces() == NOTHING
 
-    await eventually(is_gone, what="the worker has removed all of it", timeout_seconds=20)
+    await eventually(is_gone, what="the worker has removed all of it", timeout_seconds=60)
     assert not await is_forwarded(registry, name="pkg")
 
 

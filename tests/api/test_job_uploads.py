@@ -121,9 +121,9 @@ async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_lef
     assert await delete(wheel, AccessLevel.DEVELOPER) == await delete(package, AccessLevel.DEVELOPER) == 403
     assert await delete(wheel, AccessLevel.MAINTAINER) == 204
     left = (("pkg 1.0", None, project.id, 7), ("pkg 1.0", SDIST_NAME, project.id, 7))
-    await eventually(lambda: is_linked_only(*left), what="the wheel has gone", timeout_seconds=20)
+    await eventually(lambda: is_linked_only(*left), what="the wheel has gone", timeout_seconds=60)
     assert await delete(package, AccessLevel.MAINTAINER) == 204
-    await eventually(is_linked_only, what="the package has gone", timeout_seconds=20)
+    await eventually(is_linked_only, what="the package has gone", timeout_seconds=60)
 
 
 async def test_python_gitlab_signs_in_as_a_job_and_sees_what_it_built(registry: Registry) -> None:

@@ -29,7 +29,7 @@ async def wait_until_noted(registry: Registry, file: PackageFile) -> datetime:
     async def at() -> datetime | None:
         return await noted_at(registry, file)
 
-    found = await eventually(at, what="the download is noted", timeout_seconds=5)
+    found = await eventually(at, what="the download is noted", timeout_seconds=60)
     assert found is not None
     return found
 
@@ -89,7 +89,7 @@ async def test_a_database_that_takes_no_writes_neither_slows_nor_fails_a_downloa
     path = bare_registry.settings.data_dir / "larder.sqlite3"
     with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as database:
         database.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(9):  # A writer waits ten for the lock.
             for _ in range(20):
                 answer = await bare_registry.get(url)
                 assert (answer.status, answer.body) == (200, CONTENT)

@@ -279,7 +279,7 @@ async def test_a_rule_that_is_added_while_a_file_arrives_holds(registry: Registr
             ),
         )
         uploading = group.create_task(upload(registry, project, "pkg", by=developer))
-        await eventually(is_stored, what="the upload has passed the first look", timeout_seconds=10)
+        await eventually(is_stored, what="the upload has passed the first look", timeout_seconds=60)
         assert not uploading.done()
     assert uploading.result() == PROTECTED
     assert registry.traces() == before

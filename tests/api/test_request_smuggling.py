@@ -92,7 +92,7 @@ async def _answers(registry: Registry, sent: bytes, *, expected: int) -> tuple[l
     async with connected(registry) as connection:
         await connection.send(sent)
         received = b""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not received.endswith(b"}") or len(_STATUS.findall(received)) < expected:
                 chunk = await connection.reader.read(65536)
                 if not chunk:

@@ -44,7 +44,7 @@ class ApiProcess:
 
     async def next_event(self, name: str) -> None:
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while json.loads(await self.process.stderr.readline())["event"] != name:
                 pass
 
@@ -69,7 +69,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiProcess]:
     )
     try:
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (line := json.loads(await process.stderr.readline()))["event"] != "api.started":
                 pass
         yield ApiProcess(process, line["addresses"][0][1])
@@ -102,7 +102,7 @@ async def test_a_request_that_is_under_way_is_finished_after_sigterm_and_nobody_
 
         await uploading.send(FORM[200:])
         assert await uploading.answer() == (202, b'{"message":"202 Accepted"}')
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await api.process.wait() == 0
 
 
@@ -111,6 +111,6 @@ async def test_an_idle_process_ends_at_once_on_ctrl_c(api: ApiProcess) -> None:
         await idle.send(head("GET", "/-/liveness"))
         await idle.answer()
         api.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await api.process.wait() == 0
         assert await idle.reader.read() == b""

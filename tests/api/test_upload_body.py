@@ -104,8 +104,8 @@ async def test_an_upload_cut_off_midway_leaves_no_trace(bare_registry: Registry)
     async with connected(bare_registry) as connection:
         content = part("content", b"x" * 3_000_000, file_name="pkg-1.0-py3-none-any.whl")
         await connection.send(_begin_upload(bare_registry, 9_999_999) + NAME + content)
-        await eventually(lambda: _is_written(bare_registry, 1), what="the upload has begun", timeout_seconds=5)
-    await eventually(lambda: _is_written(bare_registry, 0), what="it was given up", timeout_seconds=5)
+        await eventually(lambda: _is_written(bare_registry, 1), what="the upload has begun", timeout_seconds=60)
+    await eventually(lambda: _is_written(bare_registry, 0), what="it was given up", timeout_seconds=60)
     assert bare_registry.traces() == NOTHING
 
 

@@ -39,7 +39,7 @@ async def begin(connection: RawConnection, registry: Registry, body: bytes, *, t
         Expect="100-continue",
     )
     await connection.send(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await connection.reader.readexactly(len(CONTINUE)) == CONTINUE
 
 
@@ -86,7 +86,7 @@ async def test_an_upload_that_is_broken_off_gives_its_place_back(bare_registry: 
         async with connected(bare_registry) as connection:
             await begin(connection, bare_registry, body)
             await connection.send(body[:100])
-        await eventually(lambda: _is_idle(bare_registry), what="it was given up", timeout_seconds=10)
+        await eventually(lambda: _is_idle(bare_registry), what="it was given up", timeout_seconds=60)
     assert bare_registry.traces() == NOTHING
 
 

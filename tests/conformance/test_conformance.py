@@ -15,9 +15,17 @@ from tests.conformance import pages, transfer
 from tests.conformance.clauses import Clause, Demand, Finding, Outcome, find, table
 from tests.conformance.reader import Index
 from tests.distributions import build_sdist, build_wheel
-from tests.redis_server import redis_server
+from tests.redis_server import redis_is_given_time, redis_server
 
-__all__ = ["bare_registry", "environment", "redis_server", "registry", "settings", "sqlite_template"]
+__all__ = [
+    "bare_registry",
+    "environment",
+    "redis_is_given_time",
+    "redis_server",
+    "registry",
+    "settings",
+    "sqlite_template",
+]
 
 NAME = "a-package"
 STATUS = f"/pypi/names/{NAME}/status"

@@ -188,5 +188,4 @@ def _add_place(gl: gitlab.Gitlab, visibility: Visibility, company: _Company) -> 
 
 async def _publish(larder: LarderProcess, project_id: int) -> None:
     async with open_client(larder.url, larder.token, project_id) as client:
-        answer = await client.upload(WHEEL, file_name=WHEEL_NAME, name=NAME, version="1.0")
-        assert answer.status == 201
+        await client.publish(WHEEL, file_name=WHEEL_NAME, name=NAME, version="1.0")

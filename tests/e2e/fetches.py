@@ -20,12 +20,12 @@ def fetched(larder: LarderProcess) -> list[Fetched]:
 
     In its log a request of our own stands behind all that was asked before it.
     """
-    with urllib.request.urlopen(f"{larder.url}/-/liveness", timeout=10) as answer:
+    with urllib.request.urlopen(f"{larder.url}/-/liveness", timeout=60) as answer:
         marker = answer.headers["X-Request-Id"]
     wait_for(
         lambda: any(line.get("request_id") == marker for line in larder.events("request.finished")),
         what="the log is written",
-        timeout_seconds=10,
+        timeout_seconds=60,
     )
     return [
         Fetched(line["status"], line["bytes"])

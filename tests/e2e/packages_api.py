@@ -15,7 +15,7 @@ def ask(larder: LarderProcess, method: str, path: str, body: dict[str, Any] | No
         headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         text = response.read()
     return json.loads(text) if text else None
 

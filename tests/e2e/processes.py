@@ -117,7 +117,7 @@ class LarderProcess:
         return [one.pid for one in self.members() if one.title.startswith(title)]
 
     def wait_until_ready(self) -> "LarderProcess":
-        """Return when it printed its page and all its API processes serve."""
+        """Return when it printed its page, all its API processes serve, and its worker works."""
         wait_for(self._is_whole_or_dead, what="larder serve is ready", timeout_seconds=START_SECONDS)
         assert self.process.poll() is None, self.errors.read_text(encoding="utf-8")
         return self
@@ -147,7 +147,7 @@ class LarderProcess:
         if self.process.poll() is not None:
             return True
         all_serve = len(self.events("api.started")) >= int(self.settings["API_PROCESSES"])
-        return all_serve and "Stop with Ctrl-C." in self.page
+        return all_serve and bool(self.events("worker.started")) and "Stop with Ctrl-C." in self.page
 
     def _printed(self, pattern: re.Pattern[str]) -> str:
         found = pattern.search(self.page)
@@ -165,13 +165,21 @@ def start_larder(
 ) -> LarderProcess:
     """Start `larder serve` on a free port without waiting for it; whoever calls this calls `end()`.
 
+    Uploads wait for their verdict for as long as a busy machine may need.
+
     Args:
         environment: more variables than the settings; directories in PYTHONPATH go before our own.
     """
     directory = data_dir.parent
     number = len(list(directory.glob("stdout-*")))
     output, errors = directory / f"stdout-{number}", directory / f"stderr-{number}"
-    values = {"DATA_DIR": str(data_dir), "PORT": "0", "API_PROCESSES": "2", **(settings or {})}
+    values = {
+        "DATA_DIR": str(data_dir),
+        "PORT": "0",
+        "API_PROCESSES": "2",
+        "UPLOAD_WAIT_SECONDS": "60",
+        **(settings or {}),
+    }
     with output.open("wb") as stdout, errors.open("wb") as stderr:
         process = subprocess.Popen(
             command or larder_command("serve"),

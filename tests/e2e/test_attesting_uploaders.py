@@ -25,7 +25,7 @@ CREDENTIALS = {"uv": "UV_PUBLISH", "twine": "TWINE"}
 
 def fetch(larder: LarderProcess, url: str) -> Any:
     request = urllib.request.Request(url, headers={"PRIVATE-TOKEN": larder.token, "Accept": f"{SIMPLE_JSON}, */*"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 

@@ -35,7 +35,7 @@ def data_dir(tmp_path: Path) -> Path:
 async def _embedded(data_dir: Path) -> AsyncIterator[EmbeddedRedis]:
     redis = EmbeddedRedis(redis_binary(), data_dir)
     child = Child(redis.program(environment=dict(os.environ), pass_fds=()))
-    async with asyncio.timeout(30), running(child):
+    async with asyncio.timeout(120), running(child):
         await redis.wait_until_up(child)
         yield redis
     redis.remove_socket_dir()
@@ -75,7 +75,7 @@ async def test_arq_enqueues_runs_and_retries_jobs_on_it(data_dir: Path) -> None:
         assert job is not None
         assert await pool.enqueue_job("flaky", "hello", _job_id="flaky:1") is None
         await worker.async_run()
-        assert await job.result(timeout=10, poll_delay=0.01) == "HELLO"
+        assert await job.result(timeout=60, poll_delay=0.01) == "HELLO"
         await worker.close()
         await pool.aclose()
 
@@ -85,9 +85,9 @@ async def test_arq_enqueues_runs_and_retries_jobs_on_it(data_dir: Path) -> None:
 async def test_messages_transactions_and_info_work_for_its_only_user(data_dir: Path) -> None:
     async with _embedded(data_dir) as redis, _client(redis) as client, client.pubsub() as ears:
         await ears.subscribe("file:7")
-        assert (await ears.get_message(timeout=5))["type"] == "subscribe"
+        assert (await ears.get_message(timeout=60))["type"] == "subscribe"
         await client.publish("file:7", "default")
-        assert (await ears.get_message(timeout=5))["data"] == b"default"
+        assert (await ears.get_message(timeout=60))["data"] == b"default"
 
         async with client.pipeline(transaction=True) as pipeline:
             await pipeline.watch("key")
@@ -212,7 +212,7 @@ async def test_a_server_that_cannot_start_is_told_with_the_end_of_its_log(data_d
     child = Child(redis.program(environment=dict(os.environ), pass_fds=()))
 
     with pytest.raises(ExceptionGroup) as failure:
-        async with asyncio.timeout(30), running(child):
+        async with asyncio.timeout(120), running(child):
             await redis.wait_until_up(child)
 
     (error,) = failure.value.exceptions

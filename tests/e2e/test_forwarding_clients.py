@@ -100,8 +100,7 @@ def larder(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
 async def _publish_and_delete(larder: LarderProcess) -> None:
     async with open_client(larder.url, larder.token, larder.project_id) as client:
         for name, wheel in (("ours", OURS), ("gone", GONE)):
-            answer = await client.upload(wheel, file_name=wheel_file_name(name, "1.0"), name=name, version="1.0")
-            assert answer.status == 201
+            await client.publish(wheel, file_name=wheel_file_name(name, "1.0"), name=name, version="1.0")
     packages = f"/projects/{larder.project_id}/packages"
     [package] = call(larder, "GET", f"{packages}?package_name=gone")
     call(larder, "DELETE", f"{packages}/{package['id']}")
@@ -114,7 +113,7 @@ def call(larder: LarderProcess, method: str, path: str, body: Any = None) -> Any
         headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.loads(response.read() or b"null")
 
 

@@ -80,8 +80,7 @@ async def publish(larder: LarderProcess) -> None:
     async with open_client(larder.url, larder.token, larder.project_id) as client:
         for file_name, name, version, content in files:
             fields = attested.get(file_name, {})
-            answer = await client.upload(content, file_name=file_name, name=name, version=version, **fields)
-            assert answer.status == 201, answer
+            await client.publish(content, file_name=file_name, name=name, version=version, **fields)
 
 
 def test_pypi_simple_understands_every_page_in_both_forms(larder: LarderProcess, tmp_path: Path) -> None:

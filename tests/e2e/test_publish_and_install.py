@@ -30,7 +30,7 @@ def _create(larder: LarderProcess, kind: str, **fields: str | int) -> int:
         data=json.dumps(fields).encode(),
         headers={"PRIVATE-TOKEN": larder.token, "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return int(json.load(response)["id"])
 
 
@@ -113,7 +113,7 @@ def test_uv_publishes_and_what_it_published_is_listed(larder_of_module: LarderPr
 
     assert done.returncode == 0, done.stdout + done.stderr
     request = urllib.request.Request(f"{upload_url}/simple/by-uv/", headers={"PRIVATE-TOKEN": larder.token})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         page = response.read().decode()
     assert wheel.name in page
 

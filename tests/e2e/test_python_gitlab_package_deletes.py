@@ -5,7 +5,6 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http import HTTPStatus
 
 import gitlab
 import pytest
@@ -14,6 +13,7 @@ from gitlab.v4.objects import Project, ProjectPackage
 
 from tests.distributions import build_sdist, build_wheel, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess
+from tests.e2e.python_gitlab import files_of
 from tests.registry_client import open_client
 from tests.waiting import wait_for
 
@@ -33,8 +33,7 @@ def publish(larder: LarderProcess, project: Project) -> None:
     async def upload() -> None:
         async with open_client(larder.url, token=larder.token, project_id=project.id) as client:
             for file_name, content in FILES.items():
-                answer = await client.upload(content, file_name=file_name, name="pkg", version="1.0")
-                assert answer.status == HTTPStatus.CREATED
+                await client.publish(content, file_name=file_name, name="pkg", version="1.0")
 
     asyncio.run(upload())
 
@@ -59,7 +58,7 @@ def test_a_package_is_fetched_hidden_and_deleted(gl: gitlab.Gitlab, larder_of_mo
     }
     assert fetched == FILES
     wait_for(
-        lambda: project.packages.get(package.id).last_downloaded_at, what="the download is noted", timeout_seconds=10
+        lambda: project.packages.get(package.id).last_downloaded_at, what="the download is noted", timeout_seconds=60
     )
 
     hidden = gl.http_put(url, post_data={"status": "hidden"})
@@ -74,7 +73,7 @@ def test_a_package_is_fetched_hidden_and_deleted(gl: gitlab.Gitlab, larder_of_mo
     page = urllib.request.Request(
         f"{gl.url}{only_package(project)._links['web_path']}", headers={"PRIVATE-TOKEN": larder_of_module.token}
     )
-    with urllib.request.urlopen(page, timeout=10) as answer:
+    with urllib.request.urlopen(page, timeout=60) as answer:
         assert "<h1>pkg 1.0</h1>" in answer.read().decode()
 
     yesterday = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
@@ -87,7 +86,7 @@ def test_a_package_is_fetched_hidden_and_deleted(gl: gitlab.Gitlab, larder_of_mo
     again = only_package(project)
     assert again.id > package.id
     again.delete()
-    wait_for(lambda: blobs_of(larder_of_module) == 0, what="all blobs are gone", timeout_seconds=40)
+    wait_for(lambda: blobs_of(larder_of_module) == 0, what="all blobs are gone", timeout_seconds=60)
 
 
 def test_the_package_goes_with_its_last_file(gl: gitlab.Gitlab, larder_of_module: LarderProcess) -> None:
@@ -100,6 +99,6 @@ def test_the_package_goes_with_its_last_file(gl: gitlab.Gitlab, larder_of_module
     with pytest.raises(GitlabDeleteError, match="404 Not Found"):
         package.package_files.delete(first.id)
     package.package_files.delete(second.id)
-    assert package.package_files.list(get_all=True) == []
-    wait_for(lambda: not project.packages.list(get_all=True), what="the package is gone", timeout_seconds=40)
+    assert files_of(package) == []
+    wait_for(lambda: not project.packages.list(get_all=True), what="the package is gone", timeout_seconds=60)
     assert blobs_of(larder_of_module) == 0

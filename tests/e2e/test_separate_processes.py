@@ -15,7 +15,8 @@ import pytest
 
 from shared.blob_keys import new_blob_key
 from tests.e2e.processes import START_SECONDS, clean_environment, larder_command, run_larder
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)

@@ -28,8 +28,7 @@ async def publish(larder: LarderProcess, name: str, *versions: str) -> None:
     async with open_client(larder.url, larder.token, larder.project_id) as client:
         for version in versions:
             content = build_wheel(name, version)
-            answer = await client.upload(content, file_name=wheel_file_name(name, version), name=name, version=version)
-            assert answer.status == 201
+            await client.publish(content, file_name=wheel_file_name(name, version), name=name, version=version)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,9 @@ settings or the environment that it needs, let `Owner` and `Reader` of `workload
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from tests.e2e.processes import LarderProcess, start_larder
@@ -26,14 +24,11 @@ from tests.faults.data_directory import DataDirectory
 from tests.faults.ledger import Ledger
 from tests.faults.switches import Switches
 from tests.faults.workload import Owner, Reader
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 API, WORKER, REDIS = "larder api", "larder worker", "redis-server"
 _RESTART_SECONDS = 90.0
-_PORTS = range(20000, 30000)
-"""Below those that the kernel gives away by itself, so that a port stays free while its registry is restarted."""
-
-_given = count()
 
 
 @dataclass(slots=True)
@@ -124,7 +119,7 @@ async def faulty_registry(
 ) -> AsyncIterator[FaultyRegistry]:
     """Run a registry with fault points until the block ends; yield it when it is ready."""
     switches = Switches(data_dir.parent / f"{data_dir.name}-switches")
-    values = {"PORT": str(_free_port()), **(settings or {})}
+    values = {"PORT": str(free_port()), "UPLOAD_WAIT_SECONDS": "10", **(settings or {})}
     more = {**switches.environment, **(environment or {})}
     larder = start_larder(data_dir, values, environment=more)
     async with AsyncExitStack() as stack:
@@ -134,12 +129,3 @@ async def faulty_registry(
         registry = FaultyRegistry(larder, client, switches, values, more)
         stack.callback(registry.end)
         yield registry
-
-
-def _free_port() -> int:
-    for _ in _PORTS:
-        port = _PORTS[(os.getpid() * 7 + next(_given)) % len(_PORTS)]
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")

@@ -18,10 +18,10 @@ from shared.usecases.bootstrap import Bootstrap
 from shared.usecases.process import ProcessPackageFile
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.uncounted_writes import every_change_is_counted
 
-__all__ = ["every_change_is_counted", "redis_server"]
+__all__ = ["every_change_is_counted", "redis_is_given_time", "redis_server"]
 
 _TOKEN = "glpat-a-token-of-the-tests"
 

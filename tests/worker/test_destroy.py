@@ -220,7 +220,7 @@ async def test_many_deletes_and_uploads_of_one_version_at_once_leave_what_the_la
             await _destroy(published)(file_id)
         return not ids
 
-    await eventually(doomed_are_gone, what="what was deleted is gone", timeout_seconds=10)
+    await eventually(doomed_are_gone, what="what was deleted is gone", timeout_seconds=60)
     files, blobs = published.count("package_files"), len(published.blobs_on_disk())
     assert files == blobs
     assert published.count("packages") == min(files, 1)

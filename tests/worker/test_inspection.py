@@ -62,7 +62,7 @@ async def _children_at_work(inspector: DistributionInspector, number: int = 1) -
         children = _children(_template(inspector))
         return len(children) == number and all(_is_limited(child) for child in children)
 
-    await eventually(are_there, what=f"{number} children are at work", timeout_seconds=20)
+    await eventually(are_there, what=f"{number} children are at work", timeout_seconds=60)
     return _children(_template(inspector))
 
 
@@ -233,7 +233,7 @@ async def test_what_children_are_forked_from_is_started_again_when_it_died(
     os.kill(_template(inspector), signal.SIGKILL)
     with pytest.raises(InspectionFailed, match="the process that inspections are forked from ended: exit code -9"):
         await inspecting
-    wait_for(lambda: _is_gone(busy), what="its child is gone as well", timeout_seconds=20)
+    wait_for(lambda: _is_gone(busy), what="its child is gone as well", timeout_seconds=60)
     assert (await inspector.inspect(honest, file_name=_WHEEL)).name == "foo"
 
 
@@ -307,11 +307,11 @@ def test_no_child_outlives_a_killed_worker(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", program], cwd=_ROOT, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout is not None
         template = int(worker.stdout.readline())
-        wait_for(lambda: bool(_children(template)), what="an archive is being inspected", timeout_seconds=20)
+        wait_for(lambda: bool(_children(template)), what="an archive is being inspected", timeout_seconds=60)
         (child,) = _children(template)
         worker.kill()
     wait_for(
-        lambda: _is_gone(template) and _is_gone(child), what="nothing of a killed worker is left", timeout_seconds=20
+        lambda: _is_gone(template) and _is_gone(child), what="nothing of a killed worker is left", timeout_seconds=60
     )
 
 

@@ -288,7 +288,7 @@ async def test_a_worker_that_is_stopped_leaves_the_attempt_to_another(registry: 
         file = await registry.file()
         return file is not None and (file.leased_until is not None or file.status is PackageFileStatus.DEFAULT)
 
-    await eventually(is_leased, what="the job has its lease", timeout_seconds=10)
+    await eventually(is_leased, what="the job has its lease", timeout_seconds=60)
     job.cancel()
     await asyncio.wait({job})
     await registry.process()(_FIRST, 1)
@@ -353,7 +353,7 @@ async def test_a_lease_that_runs_is_left_alone(registry: Registry) -> None:
 async def test_the_uploader_is_told_as_soon_as_the_verdict_is_there(registry: Registry) -> None:
     async with asyncio.TaskGroup() as group:
         upload = group.create_task(registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, wait_seconds=30))
-        await eventually(registry.file, what="the row of the upload", timeout_seconds=10)
+        await eventually(registry.file, what="the row of the upload", timeout_seconds=60)
         await registry.process()(_FIRST, 1)
 
     assert upload.result() is UploadOutcome.PUBLISHED
@@ -366,7 +366,7 @@ async def _joined(registry: Registry, wheel: bytes, **fields: str) -> asyncio.Ta
     async def has_its_blob() -> bool:
         return len(registry.blobs_on_disk()) == 2
 
-    await eventually(has_its_blob, what="the second blob", timeout_seconds=10)
+    await eventually(has_its_blob, what="the second blob", timeout_seconds=60)
     return joiner
 
 
@@ -392,7 +392,7 @@ async def test_a_joined_upload_is_judged_by_itself_when_the_first_one_is_refused
     async def second_is_there() -> bool:
         return await registry.file(2) is not None
 
-    await eventually(second_is_there, what="a row of its own", timeout_seconds=10)
+    await eventually(second_is_there, what="a row of its own", timeout_seconds=60)
     await registry.process()(PackageFileId(2), 1)
     assert await joiner is UploadOutcome.PUBLISHED
 
@@ -418,7 +418,7 @@ async def test_what_a_second_uploader_was_promised_stays_visible_when_the_first_
     bad = b"not an archive"
     async with asyncio.TaskGroup() as group:
         first = group.create_task(_refused(registry, bad))
-        await eventually(registry.file, what="the row of the upload", timeout_seconds=10)
+        await eventually(registry.file, what="the row of the upload", timeout_seconds=60)
         assert await registry.upload(bad, file_name=_WHEEL) is UploadOutcome.ACCEPTED
         await registry.process()(_FIRST, 1)
 
@@ -435,7 +435,7 @@ async def test_refused_uploads_of_one_package_leave_nothing_at_all(registry: Reg
         async def both_are_there() -> bool:
             return await registry.file(2) is not None
 
-        await eventually(both_are_there, what="both rows", timeout_seconds=10)
+        await eventually(both_are_there, what="both rows", timeout_seconds=60)
         await registry.process()(_FIRST, 1)
         await registry.process()(PackageFileId(2), 1)
 

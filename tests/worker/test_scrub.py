@@ -90,7 +90,7 @@ async def test_the_same_bytes_again_put_a_damaged_file_in_order(registry: Regist
     again = asyncio.create_task(
         registry.upload(build_wheel("pkg", "1.0"), file_name=wheel_name(0), version="1.0", wait_seconds=20)
     )
-    await eventually(lambda: _has_row(registry, 2), what="the new row is there", timeout_seconds=20)
+    await eventually(lambda: _has_row(registry, 2), what="the new row is there", timeout_seconds=60)
     await registry.process(UploadChecks.STRICT)(damaged.id + 1, 1)  # type: ignore[arg-type]  # an id is an id
 
     assert await again is UploadOutcome.PUBLISHED

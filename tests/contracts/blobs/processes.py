@@ -13,7 +13,7 @@ from typing import Any
 from tests.contracts.blobs.backends import PREMISES, Premises
 
 PROJECT = Path(__file__).parents[3]
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 120
 
 
 class Child:

@@ -123,10 +123,10 @@ async def test_a_commit_that_returned_holds_though_the_caller_is_cancelled(
             await asyncio.Event().wait()
 
     task = asyncio.create_task(upload())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await committed.wait()
     task.cancel()
-    await asyncio.wait({task}, timeout=10)
+    await asyncio.wait({task}, timeout=60)
 
     assert task.cancelled()
     assert await content_of(store, key) == b"abc"
@@ -141,7 +141,7 @@ async def test_a_loop_that_cancels_all_its_tasks_at_once_leaves_nothing(store: B
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.wait(others, timeout=10)
+        await asyncio.wait(others, timeout=60)
 
         assert upload.done()
         assert premises.open_descriptors() == []

@@ -133,4 +133,4 @@ def _on_a_disk_of_one_mib(disk: DiskPremises) -> tuple[str, ...]:
 def _works(command: tuple[str, ...]) -> bool:
     if shutil.which(command[0]) is None:
         return False
-    return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0

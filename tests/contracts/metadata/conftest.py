@@ -36,7 +36,7 @@ async def _threads_end() -> AsyncIterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread not in before and _SQLITE_THREAD in thread.name]
     for thread in left:
-        await asyncio.to_thread(thread.join, 5)
+        await asyncio.to_thread(thread.join, 60)
     assert not any(thread.is_alive() for thread in left), "the test left a connection open"
 
 

@@ -185,7 +185,7 @@ async def test_no_upload_comes_to_a_name_once_it_was_closed(store: SqlMetadataSt
             await rows.package_names.mark(project.id, DEMO, marker=ARCHIVED)
         is_closed.set()
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         early = [group.create_task(try_to_add(number)) for number in range(10)]
         closing = group.create_task(close())
         late = [group.create_task(try_to_add(number)) for number in range(10, 20)]
@@ -203,7 +203,7 @@ async def test_uploads_that_hold_a_name_do_not_wait_for_each_other_and_closing_i
     assert engine == "postgresql"
     project = await new_project(store)
     await publish(store, project)
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         async with store.writing() as one:
             assert await one.package_names.hold(project.id, DEMO) == UNMARKED
             async with store.writing() as two:

@@ -180,7 +180,7 @@ async def test_what_is_added_while_its_group_is_deleted_goes_with_it_or_is_refus
         async with store.writing() as rows:
             assert await rows.tenant_changes.doom_group(top)
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for number in range(4):
             group.create_task(add_below(number))
             if number == 1:

@@ -119,7 +119,7 @@ async def test_a_reader_sees_one_state_however_long_it_looks(store: SqlMetadataS
 
 async def test_a_reader_does_not_hold_up_a_writer_nor_a_writer_a_reader(store: SqlMetadataStore) -> None:
     project = await new_project(store)
-    async with asyncio.timeout(5), store.reading() as reader:
+    async with asyncio.timeout(60), store.reading() as reader:
         assert await reader.packages.index(project.id) == ()
         async with store.writing() as writer:
             await writer.packages.find_or_add(new_package(project.id))

@@ -13,13 +13,15 @@ import structlog
 from shared.errors import SettingsInvalid
 from shared.ports.failed_attempts import FailedAttempts
 from shared.queue.failed_attempts import open_failed_attempts
-from tests.contracts.queue.workers import redis_of
+from tests.contracts.queue.workers import redis_of, until
 from tests.redis_server import RedisServer, new_redis_server
 
 T = TypeVar("T")
 
 LIMIT = 3
 _LONGEST_NOTE_SECONDS = 5.0
+_PATIENCE_SECONDS = 30.0
+"""For a note that is to be counted, on a busy machine."""
 ALICE, BOB = ipaddress.ip_address("192.0.2.1"), ipaddress.ip_address("192.0.2.2")
 KEY_OF_ALICE = "larder:auth-failures:192.0.2.1"
 
@@ -42,14 +44,14 @@ def clock() -> Clock:
 @pytest.fixture
 async def attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of one process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=_PATIENCE_SECONDS) as opened:
         yield opened
 
 
 @pytest.fixture
 async def other_attempts(redis_server: RedisServer, clock: Clock) -> AsyncIterator[FailedAttempts]:
     """Give the count of another process."""
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as opened:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock, note_seconds=_PATIENCE_SECONDS) as opened:
         yield opened
 
 
@@ -68,7 +70,7 @@ async def test_one_more_blocks_the_client_for_the_rest_of_the_minute_and_nobody_
 
     blocked_seconds = await attempts.note(ALICE)
 
-    assert 50 < blocked_seconds <= 60
+    assert 30 < blocked_seconds <= 60
     assert attempts.seconds_blocked(ALICE) == pytest.approx(blocked_seconds)
     assert attempts.seconds_blocked(BOB) == 0.0
     assert await fail(attempts, str(BOB)) == [False] * LIMIT
@@ -77,12 +79,12 @@ async def test_one_more_blocks_the_client_for_the_rest_of_the_minute_and_nobody_
 async def test_the_minute_begins_with_the_first_failure(attempts: FailedAttempts, redis_server: RedisServer) -> None:
     async with redis_of(redis_server) as redis:
         await attempts.note(ALICE)
-        assert 50_000 < await redis.pttl(KEY_OF_ALICE) <= 60_000
-        await redis.pexpire(KEY_OF_ALICE, 7_000)
+        assert 30_000 < await redis.pttl(KEY_OF_ALICE) <= 60_000
+        await redis.pexpire(KEY_OF_ALICE, 27_000)
 
         await fail(attempts, times=LIMIT - 1)
 
-        assert 6 < await attempts.note(ALICE) <= 7
+        assert 0 < await attempts.note(ALICE) <= 27
 
 
 async def test_a_block_ends_by_itself_and_a_new_minute_begins(
@@ -105,13 +107,13 @@ async def test_all_processes_count_together(attempts: FailedAttempts, other_atte
     await fail(attempts)
 
     assert other_attempts.seconds_blocked(ALICE) == 0.0
-    assert await other_attempts.note(ALICE) > 50
-    assert await attempts.note(ALICE) > 50
-    assert min(attempts.seconds_blocked(ALICE), other_attempts.seconds_blocked(ALICE)) > 50
+    assert await other_attempts.note(ALICE) > 30
+    assert await attempts.note(ALICE) > 30
+    assert min(attempts.seconds_blocked(ALICE), other_attempts.seconds_blocked(ALICE)) > 30
 
 
 async def test_failures_at_the_same_time_are_all_counted(redis_server: RedisServer) -> None:
-    async with open_failed_attempts(redis_server.url, limit=LIMIT, note_seconds=30) as attempts:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, note_seconds=_PATIENCE_SECONDS) as attempts:
         blocked_seconds = await asyncio.gather(*(attempts.note(ALICE) for _ in range(40)))
 
     assert sum(seconds == 0.0 for seconds in blocked_seconds) == LIMIT
@@ -156,7 +158,7 @@ async def test_a_block_is_told_to_the_operator_once(attempts: FailedAttempts) ->
 
     [entry] = logs
     assert (entry["event"], entry["client"], entry["log_level"]) == ("auth.client_blocked", "192.0.2.1", "warning")
-    assert 50 < entry["seconds"] <= 60
+    assert 30 < entry["seconds"] <= 60
 
 
 async def test_with_redis_away_nobody_is_blocked_nor_waits_for_long(
@@ -172,18 +174,21 @@ async def test_with_redis_away_nobody_is_blocked_nor_waits_for_long(
     assert (await fail(attempts, times=LIMIT + 1))[-1]
 
 
-async def test_a_redis_that_hangs_blocks_nobody_and_is_not_waited_for(
-    attempts: FailedAttempts, redis_server: RedisServer
-) -> None:
-    await fail(attempts, times=1)
-    redis_server.freeze()
+async def test_a_redis_that_hangs_blocks_nobody_and_is_not_waited_for(redis_server: RedisServer, clock: Clock) -> None:
+    async with open_failed_attempts(redis_server.url, limit=LIMIT, now=clock) as attempts:
+        await fail(attempts, times=1)
+        redis_server.freeze()
 
-    assert await _quickly(attempts.note(ALICE)) == 0.0
-    # However many there are.
-    assert set(await _quickly(asyncio.gather(*(attempts.note(BOB) for _ in range(100))))) == {0.0}
+        assert await _quickly(attempts.note(ALICE)) == 0.0
+        # However many there are.
+        assert set(await _quickly(asyncio.gather(*(attempts.note(BOB) for _ in range(100))))) == {0.0}
 
-    redis_server.thaw()
-    assert (await fail(attempts, times=LIMIT + 1))[-1]
+        redis_server.thaw()
+
+        async def is_blocked() -> bool:
+            return (await fail(attempts, times=LIMIT + 1))[-1]
+
+        await until(is_blocked)
 
 
 async def test_who_is_blocked_stays_so_when_redis_goes_away(
@@ -192,8 +197,8 @@ async def test_who_is_blocked_stays_so_when_redis_goes_away(
     await fail(attempts, times=LIMIT + 1)
     await redis_server.kill()
 
-    assert attempts.seconds_blocked(ALICE) > 50
-    assert await attempts.note(ALICE) > 50
+    assert attempts.seconds_blocked(ALICE) > 30
+    assert await attempts.note(ALICE) > 30
 
 
 async def test_a_redis_that_never_was_or_has_no_room_blocks_nobody() -> None:

@@ -12,14 +12,16 @@ from shared.ports.job_queue import DestroyPackageFileJob, Job, JobQueue, Process
 from shared.queue.arq_queue import open_arq_queue
 from shared.queue.connection import LONGEST_JOB_SECONDS
 from tests.contracts.queue.workers import Desk, redis_of, work_off
-from tests.redis_server import RedisServer, free_port, new_redis_server
+from tests.ports import free_port
+from tests.redis_server import RedisServer, new_redis_server
 
 _FILE = PackageFileId(7)
 _PROCESS = ProcessPackageFileJob(_FILE, attempt=2)
 _DESTROY = DestroyPackageFileJob(_FILE)
 _PROCESS_DONE = ("process:7:2", "process", 7, 2)
 _DESTROY_DONE = ("destroy:7", "destroy", 7)
-_LONGEST_CALL_SECONDS = 1.5
+_LONGEST_CALL_SECONDS = 5.0
+"""A second, and what a busy machine may add; that a hundred calls wait one after the other would take longer."""
 _CLAIM = "arq:in-progress:process:7:2"
 _NEW_CLAIM_MS = (LONGEST_JOB_SECONDS + 10) * 1000
 
@@ -57,7 +59,7 @@ async def test_a_job_that_runs_is_not_queued_again(queue: JobQueue, redis_server
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(work_off(redis_server, desk))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await desk.begun.wait()
         await queue.enqueue(_PROCESS)
         desk.may_end.set()
@@ -134,7 +136,7 @@ async def test_a_job_that_runs_also_runs_elsewhere_when_it_is_enqueued_again(
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(work_off(redis_server, first))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await first.begun.wait()
         await queue.enqueue_again(_PROCESS)
         await work_off(redis_server, second)
@@ -247,6 +249,7 @@ async def test_the_first_job_after_a_restart_is_queued(queue: JobQueue, redis_se
         assert await redis.zcard("larder:jobs") == 8
 
 
+@pytest.mark.usefixtures("redis_is_given_a_second")
 async def test_a_redis_that_hangs_is_given_up_within_a_second_and_used_again_when_it_goes_on(
     queue: JobQueue, redis_server: RedisServer
 ) -> None:
@@ -265,6 +268,7 @@ async def test_a_redis_that_hangs_is_given_up_within_a_second_and_used_again_whe
     assert sorted(desk.done) == [_DESTROY_DONE, _PROCESS_DONE]
 
 
+@pytest.mark.usefixtures("redis_is_given_a_second")
 async def test_many_calls_into_a_redis_that_hangs_are_all_given_up_in_time(
     queue: JobQueue, redis_server: RedisServer
 ) -> None:
