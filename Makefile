@@ -20,6 +20,9 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefil
 # A test file at a time to each core, and one more, because some wait for processes. Those that load or fill the machine
 # themselves go one by one.
 SIDE_BY_SIDE = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 5 --dist loadfile
+# The runs that follow leave their rows in a file, and the last thing that is seen is one table of them all.
+FAULT_TABLE = FAULT_ROWS=$$(mktemp) && export FAULT_ROWS \
+	&& trap '$(BIN)/python -m tests.faults.report "$$FAULT_ROWS"; rm -f "$$FAULT_ROWS"' EXIT
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
 help: ## list the targets
@@ -40,13 +43,14 @@ test: ## run the tests
 
 test-all: ## run all tests, the long ones too; a backend that is missing is a failure
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and not alone" $(SIDE_BY_SIDE)
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and alone"
+	@$(FAULT_TABLE) && REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE) \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and not alone" $(SIDE_BY_SIDE) \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and alone"
 
 test-faults: ## run the fault tests, and print the table of what was lost, doubled and leaked: nothing
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
-	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/faults
+	@$(FAULT_TABLE) && REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/faults -m "not alone" $(SIDE_BY_SIDE) \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/faults -m alone
 
 soak: ## let 16 clients work for SOAK_MINUTES (20) while processes are killed, and check what they were told
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=

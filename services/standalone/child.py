@@ -21,7 +21,8 @@ BAD_SETTINGS = 2
 """The exit code that says: another start would change nothing."""
 
 _FIRST_DELAY_SECONDS = 0.1
-_LONGEST_DELAY_SECONDS = 10.0
+_LONGEST_DELAY_SECONDS = 5.0
+"""A lease, a sweep, this and the start of a worker are less than the thirty seconds in which an upload is promised."""
 _HEALTHY_AFTER_SECONDS = 60.0
 _HEALTHY_DELAYS = 20  # so many times its last delay is long enough too: something from outside has killed it
 _REFUSALS = 5

@@ -51,7 +51,7 @@ async def test_a_maintainer_lets_a_job_of_his_begin(bare_registry: Registry) -> 
     assert list(made) == [*KEYS, "token"]
     assert re.fullmatch(r"glcbt-[A-Za-z0-9_-]{27,}", made["token"])
     assert made["user_id"] == ada.id
-    assert 3590 < seconds_left(made["expires_at"]) <= 3600
+    assert 3500 < seconds_left(made["expires_at"]) <= 3600
     pipeline = made["pipeline"]
     assert pipeline.pop("created_at") == pipeline.pop("updated_at")
     assert pipeline == {
@@ -198,7 +198,7 @@ async def test_lifetimes_and_what_may_be_left_out(bare_registry: Registry) -> No
     for wish, seconds in ((1, 1), (86400, 86400), ("600", 600), (None, 3600)):
         answer = await mint(bare_registry, bare_registry.project_id, {"pipeline": {"id": "9"}, "expires_in": wish})
         assert answer.status == 201
-        assert seconds - 10 < seconds_left(answer.json["expires_at"]) <= seconds
+        assert seconds - 100 < seconds_left(answer.json["expires_at"]) <= seconds
         told = answer.json["pipeline"]
         assert {told[name] for name in ("iid", "ref", "sha", "source", "status")} == {None}
         assert (told["id"], told["web_url"]) == (9, f"{bare_registry.url}/root/packages/-/pipelines/9")

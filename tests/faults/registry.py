@@ -3,7 +3,7 @@
     async with faulty_registry(tmp_path / "var") as registry:
         registry.switches.kill("admit.commit:after")
         await registry.owner.publish(wheel("name", "1.0"))
-        fault_report.conclude("the API killed", runs=1, ledger=registry.ledger, findings=await registry.check())
+        await registry.conclude(fault_report, "the API killed", runs=1)
 
 To add a fault: put what breaks things beside this (a disk that fills, a clock that jumps), start the registry with the
 settings or the environment that it needs, let `Owner` and `Reader` of `workload.py` work meanwhile, and `conclude`.
@@ -22,6 +22,7 @@ from tests.faults.checker import QUIET_SECONDS, Checker, Findings
 from tests.faults.client import FaultClient, open_fault_client
 from tests.faults.data_directory import DataDirectory
 from tests.faults.ledger import Ledger
+from tests.faults.report import FaultReport
 from tests.faults.switches import Switches
 from tests.faults.workload import Owner, Reader
 from tests.ports import free_port
@@ -99,6 +100,19 @@ class FaultyRegistry:
     def end(self) -> None:
         """Leave none of its processes behind."""
         self.larder.end()
+
+    async def conclude(
+        self, report: FaultReport, fault: str, *, runs: int, longest_recovery_seconds: float | None = None
+    ) -> None:
+        """Check it, write the row of the fault, and fail when anything was found.
+
+        Raises:
+            AssertionError: something was; the message says what.
+        """
+        findings = await self.check()
+        report.conclude(
+            fault, runs=runs, ledger=self.ledger, findings=findings, longest_recovery_seconds=longest_recovery_seconds
+        )
 
     async def check(self, *, quiet_seconds: float = QUIET_SECONDS) -> Findings:
         """Wait until it is quiet, and compare it with the ledger."""

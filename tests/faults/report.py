@@ -6,12 +6,17 @@ A test asks for the fixture `fault_report` and calls `conclude`, which writes th
                           longest_recovery_seconds=4.2)
 
 Rows of one fault from several tests become one line. They travel as properties of pytest's reports, so that they are
-seen when tests run in several processes, too.
+seen when tests run in several processes, too. Where FAULT_ROWS names a file, a run only adds its rows to that, and
+`python -m tests.faults.report FILE` prints the one table of several runs.
 """
 
+import argparse
+import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +24,7 @@ from tests.faults.checker import Findings
 from tests.faults.ledger import Ledger
 
 _PROPERTY = "fault"
+_ROWS_VARIABLE = "FAULT_ROWS"
 _DEFAULT_SEED = 20261121
 _HEADINGS = ("fault", "runs", "acknowledged", "lost", "doubled", "leaked", "longest recovery")
 
@@ -85,20 +91,37 @@ def fault_seed() -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, if any fault test has run."""
+    """Print the table, if any fault test has run, or leave its rows to the runs that follow."""
     reports = [one for key in ("passed", "failed") for one in terminalreporter.getreports(key)]
-    rows = _merged(
+    rows = [
         FaultRow(**value)
         for one in reports
         if one.when == "call"
         for name, value in one.user_properties
         if name == _PROPERTY
-    )
+    ]
     if not rows:
         return
-    terminalreporter.section(f"faults (seed {fault_seed()}; FAULT_SEED chooses another)")
-    for line in _table(rows):
+    if _ROWS_VARIABLE in os.environ:
+        with Path(os.environ[_ROWS_VARIABLE]).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
+        return
+    terminalreporter.section(_title())
+    for line in _table(_merged(rows)):
         terminalreporter.write_line(line)
+
+
+def main() -> None:
+    """Print the table of a file of rows."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.report", description=main.__doc__)
+    parser.add_argument("file", type=Path)
+    text = parser.parse_args().file.read_text(encoding="utf-8")
+    rows = [FaultRow(**json.loads(line)) for line in text.splitlines()]
+    sys.stdout.write("\n".join([f" {_title()} ".center(120, "="), *_table(_merged(rows)), ""]))
+
+
+def _title() -> str:
+    return f"faults (seed {fault_seed()}; FAULT_SEED chooses another)"
 
 
 def _merged(rows: Iterable[FaultRow]) -> list[FaultRow]:
@@ -132,3 +155,7 @@ def _cells(row: FaultRow) -> tuple[str, ...]:
     recovery = "-" if row.longest_recovery_seconds is None else f"{row.longest_recovery_seconds:.1f} s"
     counts = (row.runs, row.acknowledged, row.lost, row.doubled, row.leaked)
     return (row.fault, *map(str, counts), recovery)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,12 +30,10 @@ async def test_a_clock_that_jumps_loses_nothing_and_stops_nothing(
             seconds = await _jump_amid_work(registry, clock, by, name="there")
             await _jump_amid_work(registry, clock, -by, name="and-back")
 
-            findings = await registry.check()
-            fault_report.conclude(
+            await registry.conclude(
+                fault_report,
                 f"clock set a day {'forward' if by > timedelta(0) else 'back'}, and right again",
                 runs=2,
-                ledger=registry.ledger,
-                findings=findings,
                 longest_recovery_seconds=seconds,
             )
 

@@ -42,13 +42,8 @@ async def test_what_cannot_be_synced_is_not_acknowledged_and_leaves_nothing(
             await reads_go_on(registry, kept, first)
         seconds = max(seconds, await _goes_on(registry, second))
 
-        findings = await registry.check()
-        fault_report.conclude(
-            "EIO on fsync, of files and of SQLite",
-            runs=3,
-            ledger=registry.ledger,
-            findings=findings,
-            longest_recovery_seconds=seconds,
+        await registry.conclude(
+            fault_report, "EIO on fsync, of files and of SQLite", runs=3, longest_recovery_seconds=seconds
         )
 
 
@@ -67,13 +62,8 @@ async def test_a_disk_that_becomes_read_only_serves_reads_and_takes_no_writes(
             await reads_go_on(registry, kept)
         seconds = await _goes_on(registry, upload)
 
-        findings = await registry.check()
-        fault_report.conclude(
-            "disk read-only under a registry",
-            runs=1,
-            ledger=registry.ledger,
-            findings=findings,
-            longest_recovery_seconds=seconds,
+        await registry.conclude(
+            fault_report, "disk read-only under a registry", runs=1, longest_recovery_seconds=seconds
         )
 
 

@@ -42,14 +42,7 @@ async def test_uploads_are_turned_away_while_the_disk_is_full_and_taken_when_the
             disk.make_room()
             seconds = await _publish_all(registry, small, large)
             assert registry.larder.pids(API) == apis
-            findings = await registry.check()
-            fault_report.conclude(
-                "disk full during upload",
-                runs=2,
-                ledger=registry.ledger,
-                findings=findings,
-                longest_recovery_seconds=seconds,
-            )
+            await registry.conclude(fault_report, "disk full during upload", runs=2, longest_recovery_seconds=seconds)
 
 
 async def test_an_upload_whose_row_finds_no_room_leaves_no_blob(tmp_path: Path, fault_report: FaultReport) -> None:
@@ -68,13 +61,8 @@ async def test_an_upload_whose_row_finds_no_room_leaves_no_blob(tmp_path: Path, 
 
             disk.make_room()
             seconds = await _publish_all(registry, upload)
-            findings = await registry.check()
-            fault_report.conclude(
-                "disk full in a commit of SQLite",
-                runs=1,
-                ledger=registry.ledger,
-                findings=findings,
-                longest_recovery_seconds=seconds,
+            await registry.conclude(
+                fault_report, "disk full in a commit of SQLite", runs=1, longest_recovery_seconds=seconds
             )
 
 
@@ -102,13 +90,8 @@ async def test_a_file_whose_verdict_finds_no_room_is_published_when_there_is_som
             made_room_at = time.monotonic()
             await registry.owner.wait_until_installable(upload)
             seconds = time.monotonic() - made_room_at
-            findings = await registry.check()
-            fault_report.conclude(
-                "disk full during processing",
-                runs=1,
-                ledger=registry.ledger,
-                findings=findings,
-                longest_recovery_seconds=seconds,
+            await registry.conclude(
+                fault_report, "disk full during processing", runs=1, longest_recovery_seconds=seconds
             )
 
 
@@ -132,13 +115,8 @@ async def test_a_log_that_only_grows_while_somebody_reads_fills_the_disk_and_tha
                     await registry.owner.wait_until_installable(upload)
             disk.make_room()
 
-            findings = await registry.check()
-            fault_report.conclude(
-                "disk full as SQLite's log grows",
-                runs=1,
-                ledger=registry.ledger,
-                findings=findings,
-                longest_recovery_seconds=seconds,
+            await registry.conclude(
+                fault_report, "disk full as SQLite's log grows", runs=1, longest_recovery_seconds=seconds
             )
 
 

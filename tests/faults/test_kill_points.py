@@ -3,13 +3,18 @@
 Each strike switches one point on, begins the story that the point lies in, and waits until the process that passes the
 point has killed its victim there. The client of the story goes on trying; the supervisor brings back what it can, and
 where the supervisor itself was killed, another one is started on the same directory. At the end everything is compared.
+
+At every point the process that passes it is killed. Redis, and everything at once, are killed at some points of each
+kind, which FAULT_SEED chooses.
 """
 
 import asyncio
 import re
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +22,20 @@ from random import Random
 
 import pytest
 
-from tests.faults.registry import REDIS, FaultyRegistry, faulty_registry
+from tests.faults.registry import REDIS, WORKER, FaultyRegistry, faulty_registry
 from tests.faults.report import FaultReport
 from tests.faults.switches import POINTS
 from tests.faults.workload import broken_wheel, sdist, wheel
 from tests.waiting import wait_for
 
 _FIRE_SECONDS = 90.0
+_OF_A_KIND = 2
+"""At so many points of each kind Redis is killed, and everything."""
+_MOST_SECONDS_AFTER_A_KILL = 40.0
+"""A lease lasts 15 seconds, a worker that died again and again is back after 5, and a busy machine takes its time."""
+_LONGEST_HEALING_SECONDS = 150.0
+_HEALTHY_DELAYS = 20
+"""What has lived for so many times its last pause is started again at once when it dies."""
 Story = Callable[[FaultyRegistry, str], Awaitable[None]]
 
 
@@ -73,14 +85,22 @@ class Strike:
 
     Args:
         points: where the victim is killed, once at each, in this order.
-        keeps_lease: a worker that is killed there leaves a lease behind, which must lapse.
-        is_for_all: everything is killed there, too; at other points that would leave the same behind.
+        is_by_worker: it is the worker that passes there. Killed, it leaves a claim on its job behind, or a lease, for
+            whose end the story waits.
+        keeps_lease: it leaves a lease behind, and uses up an attempt.
+        is_for_all: everything may be killed there, too; at other points that would leave the same behind.
     """
 
     story: Story
     points: tuple[str, ...]
+    is_by_worker: bool = False
     keeps_lease: bool = False
     is_for_all: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Return what it has in common with the like of it: the story, and which process passes there."""
+        return f"{self.story.__name__} {self.is_by_worker}"
 
     @property
     def name(self) -> str:
@@ -91,46 +111,74 @@ class Strike:
 
 @dataclass(slots=True)
 class _Struck:
-    """When a story was last struck, and when it came to its end all the same; in the time of `time.time()`."""
+    """What befell one registry, in the time of `time.time()`.
 
-    at: float = 0.0
-    ended_at: float = 0.0
+    Args:
+        at: when something was killed.
+        ended_at: when a story came to its end all the same.
+    """
+
+    at: list[float] = field(default_factory=list)
+    ended_at: list[float] = field(default_factory=list)
+
+    @property
+    def longest_recovery_seconds(self) -> float:
+        """Return the longest time from the last kill that a story has seen to its end."""
+        return max(end - max(at for at in self.at if at <= end) for end in self.ended_at)
 
 
-def _strikes(story: Story, *seams: str, keep_lease: str = "", for_all: str = "") -> list[Strike]:
-    """Return strikes at both sides of the seams of a story; the words of the other arguments are points."""
-    points = [f"{seam}:{side}" for seam in seams for side in ("before", "after")]
+def _strikes(story: Story, *, api: str = "", worker: str = "", keep_lease: str = "", for_all: str = "") -> list[Strike]:
+    """Return strikes at both sides of the seams of a story.
+
+    Args:
+        api, worker: the seams that they pass.
+        keep_lease, for_all: points.
+    """
     return [
-        Strike(story, (point,), keeps_lease=point in keep_lease.split(), is_for_all=point in for_all.split())
-        for point in points
+        Strike(
+            story,
+            (point,),
+            is_by_worker=is_by_worker,
+            keeps_lease=point in keep_lease.split(),
+            is_for_all=point in for_all.split(),
+        )
+        for seams, is_by_worker in ((api, False), (worker, True))
+        for seam in seams.split()
+        for point in (f"{seam}:before", f"{seam}:after")
     ]
 
 
-_STRIKES = [
+_UPLOADS = [
     *_strikes(
         _upload,
-        *("blob.write", "blob.commit", "blob.link", "admit.commit", "enqueue.process", "upload"),
-        *("process", "lease.commit", "examine", "verdict.commit", "announce"),
+        api="blob.write blob.commit blob.link admit.commit enqueue.process upload",
+        worker="process lease.commit examine verdict.commit announce",
         keep_lease="lease.commit:after examine:before examine:after verdict.commit:before",
         for_all="blob.write:after blob.link:before blob.link:after admit.commit:before admit.commit:after"
         " enqueue.process:after upload:after lease.commit:after verdict.commit:before verdict.commit:after",
     ),
-    *_strikes(_upload_broken, "withdraw.commit", "blob.delete", for_all="withdraw.commit:before withdraw.commit:after"),
-    *_strikes(_upload_again, "blob.delete"),
     *_strikes(
-        _delete_package,
-        *("delete_package", "delete_package.commit", "enqueue.destroy"),
-        *("destroy", "blob.delete", "remove_file_row", "remove_package_row", "destroy.commit"),
-        for_all="delete_package.commit:before delete_package.commit:after delete_package:after blob.delete:before"
-        " blob.delete:after destroy.commit:before destroy.commit:after",
+        _upload_broken, api="withdraw.commit blob.delete", for_all="withdraw.commit:before withdraw.commit:after"
     ),
-    *_strikes(_delete_file, "delete_file", "delete_file.commit", "remove_file_row", "remove_package_row"),
+    *_strikes(_upload_again, api="blob.delete"),
     Strike(
         _upload,
         ("lease.commit:after", "next_attempt.commit:before", "next_attempt.commit:after"),
+        is_by_worker=True,
         keeps_lease=True,
     ),
 ]
+_DELETES = [
+    *_strikes(
+        _delete_package,
+        api="delete_package delete_package.commit enqueue.destroy",
+        worker="destroy blob.delete remove_file_row remove_package_row destroy.commit",
+        for_all="delete_package.commit:before delete_package.commit:after delete_package:after blob.delete:before"
+        " blob.delete:after destroy.commit:before destroy.commit:after",
+    ),
+    *_strikes(_delete_file, api="delete_file delete_file.commit", worker="remove_file_row remove_package_row"),
+]
+_STRIKES = _UPLOADS + _DELETES
 
 
 def test_every_point_is_struck() -> None:
@@ -143,60 +191,91 @@ def test_every_point_is_struck() -> None:
 async def test_a_kill_at_any_step_loses_doubles_and_leaks_nothing(
     tmp_path: Path, fault_report: FaultReport, chance: Random
 ) -> None:
+    # Each on a registry of its own, so that those who wait for their turn do not wait for each other.
     plans = {
-        Victim.ITSELF: _STRIKES,
-        Victim.REDIS: [strike for strike in _STRIKES if len(strike.points) == 1],
-        Victim.SUPERVISOR: [strike for strike in _STRIKES if strike.is_for_all],
+        "api": (Victim.ITSELF, [strike for strike in _STRIKES if not strike.is_by_worker]),
+        "processing": (Victim.ITSELF, [strike for strike in _UPLOADS if strike.is_by_worker]),
+        "destroying": (Victim.ITSELF, [strike for strike in _DELETES if strike.is_by_worker]),
+        "redis": (Victim.REDIS, _some_of_each_kind([one for one in _STRIKES if len(one.points) == 1], chance)),
+        "all": (Victim.SUPERVISOR, _some_of_each_kind([one for one in _STRIKES if one.is_for_all], chance)),
     }
     async with asyncio.TaskGroup() as group:
-        for victim, strikes in plans.items():
+        for name, (victim, strikes) in plans.items():
             shuffled = chance.sample(strikes, k=len(strikes))
-            group.create_task(_strike_all(tmp_path / victim.name, victim, shuffled, fault_report))
+            group.create_task(_strike_all(tmp_path / name, victim, shuffled, fault_report))
+
+
+def _some_of_each_kind(strikes: Sequence[Strike], chance: Random) -> list[Strike]:
+    kinds: dict[str, list[Strike]] = defaultdict(list)
+    for strike in strikes:
+        kinds[strike.kind].append(strike)
+    return [one for alike in kinds.values() for one in chance.sample(alike, k=min(_OF_A_KIND, len(alike)))]
 
 
 async def _strike_all(directory: Path, victim: Victim, strikes: Sequence[Strike], fault_report: FaultReport) -> None:
     directory.mkdir()
-    struck: list[_Struck] = []
+    struck = _Struck()
     async with faulty_registry(directory / "var") as registry:
-        waiting = [strike for strike in strikes if strike.keeps_lease and victim is not Victim.REDIS]
+        # These wait for claims and leases, and do so together. Leases come last: each kill uses up an attempt of all
+        # files that are in hand, and the one with several points takes the sweep along.
+        waiting = [strike for strike in strikes if strike.is_by_worker and victim is not Victim.REDIS]
         for strike in [strike for strike in strikes if strike not in waiting]:
+            if victim is Victim.REDIS:
+                await _until_healthy(registry, REDIS, WORKER)
             async with asyncio.TaskGroup() as stories:
                 await _strike(registry, victim, strike, stories, struck)
         async with asyncio.TaskGroup() as stories:
-            # They wait for their leases together. The one with several points is the last to begin.
-            for strike in sorted(waiting, key=lambda strike: len(strike.points)):
+            for strike in sorted(waiting, key=lambda strike: (strike.keeps_lease, len(strike.points))):
+                await _until_healthy(registry, WORKER)
                 await _strike(registry, victim, strike, stories, struck)
-        findings = await registry.check()
-        fault_report.conclude(
+        await registry.conclude(
+            fault_report,
             f"{victim} at a step",
             runs=sum(len(strike.points) for strike in strikes),
-            ledger=registry.ledger,
-            findings=findings,
-            longest_recovery_seconds=max(one.ended_at - one.at for one in struck),
+            longest_recovery_seconds=struck.longest_recovery_seconds,
         )
+        assert victim is not Victim.ITSELF or struck.longest_recovery_seconds < _MOST_SECONDS_AFTER_A_KILL
 
 
 async def _strike(
-    registry: FaultyRegistry, victim: Victim, strike: Strike, stories: asyncio.TaskGroup, struck: list[_Struck]
+    registry: FaultyRegistry, victim: Victim, strike: Strike, stories: asyncio.TaskGroup, struck: _Struck
 ) -> None:
     """Begin the story, and return when the victim was killed at each point of the strike."""
-    one = _Struck()
-    struck.append(one)
 
     async def tell() -> None:
         await strike.story(registry, strike.name)
-        one.ended_at = time.time()
+        struck.ended_at.append(time.time())
 
     registry.switches.kill(strike.points[0], other=_pid_of(victim, registry))
     stories.create_task(tell())
     for point, following in pairwise((*strike.points, None)):
         assert point is not None
         fired = await asyncio.to_thread(registry.switches.wait, point, timeout_seconds=_FIRE_SECONDS)
-        one.at = fired.at
+        struck.at.append(fired.at)
         if following is not None:
             registry.switches.kill(following, other=_pid_of(victim, registry))
     if victim is Victim.SUPERVISOR:
         await registry.start_again()
+
+
+async def _until_healthy(registry: FaultyRegistry, *titles: str) -> None:
+    """Return when the supervisor would start these again at once; else the next strike would only wait for them."""
+
+    def are_healthy() -> bool:
+        return all(_is_healthy(registry, title) for title in titles)
+
+    await asyncio.to_thread(
+        wait_for, are_healthy, what=f"{titles} live long enough", timeout_seconds=_LONGEST_HEALING_SECONDS
+    )
+
+
+def _is_healthy(registry: FaultyRegistry, title: str) -> bool:
+    last = {line["event"]: line for line in registry.larder.log if line.get("child") == title}
+    if "process.restarting" not in last:
+        return True
+    started_at = datetime.fromisoformat(last["process.started"]["timestamp"])
+    lived_seconds = (datetime.now(UTC) - started_at).total_seconds()
+    return bool(lived_seconds > _HEALTHY_DELAYS * last["process.restarting"]["delay_seconds"])
 
 
 def _pid_of(victim: Victim, registry: FaultyRegistry) -> int | None:

@@ -12,7 +12,7 @@ from tests.faults.workload import pause, wheel
 from tests.waiting import eventually
 
 _CLIENTS = 6
-_KILLS_EACH = 6
+_KILLS_EACH = 4
 _TITLES = (API, WORKER, REDIS)
 _ACCEPTED_PAUSE_SECONDS = 2.0
 """While Redis or the worker is away an upload is told 202 at once; without a pause the backlog would be endless."""
@@ -42,10 +42,7 @@ async def test_killing_any_part_while_clients_publish_loses_and_doubles_nothing(
             finally:
                 stop.set()
 
-        findings = await registry.check()
-        fault_report.conclude(
-            "API, worker or Redis killed under load", runs=len(plan), ledger=registry.ledger, findings=findings
-        )
+        await registry.conclude(fault_report, "API, worker or Redis killed under load", runs=len(plan))
 
 
 async def _publish_until(stop: asyncio.Event, registry: FaultyRegistry, number: int) -> None:
@@ -62,4 +59,4 @@ async def _some_are_published(registry: FaultyRegistry) -> None:
     async def is_reached() -> bool:
         return registry.ledger.acknowledged >= goal
 
-    await eventually(is_reached, what="uploads go on", timeout_seconds=60)
+    await eventually(is_reached, what="uploads go on", timeout_seconds=120)

@@ -50,13 +50,8 @@ async def test_writes_wait_for_a_database_that_another_holds_and_are_told_when_i
             await registry.owner.publish(upload)
             await registry.owner.wait_until_installable(upload)
         seconds = time.monotonic() - let_go_at
-        findings = await registry.check()
-        fault_report.conclude(
-            "database locked by another process",
-            runs=2,
-            ledger=registry.ledger,
-            findings=findings,
-            longest_recovery_seconds=seconds,
+        await registry.conclude(
+            fault_report, "database locked by another process", runs=2, longest_recovery_seconds=seconds
         )
 
 

@@ -81,13 +81,8 @@ async def _work_without_redis(
     recovery_seconds = time.monotonic() - back_at
     await registry.owner.wait_until_destroyed(deleted.file_name, registry.directory)
 
-    findings = await registry.check()
-    fault_report.conclude(
-        f"{fault} for {away_seconds:g} s",
-        runs=1,
-        ledger=registry.ledger,
-        findings=findings,
-        longest_recovery_seconds=recovery_seconds,
+    await registry.conclude(
+        fault_report, f"{fault} for {away_seconds:g} s", runs=1, longest_recovery_seconds=recovery_seconds
     )
     assert recovery_seconds < _MOST_SECONDS_AFTER_REDIS
 
@@ -120,13 +115,8 @@ async def test_a_redis_that_loses_all_its_data_loses_no_upload_and_no_delete(
             await registry.owner.wait_until_destroyed(upload.file_name, registry.directory)
 
         recovery_seconds = time.monotonic() - back_at
-        findings = await registry.check()
-        fault_report.conclude(
-            "Redis lost with all its data",
-            runs=1,
-            ledger=registry.ledger,
-            findings=findings,
-            longest_recovery_seconds=recovery_seconds,
+        await registry.conclude(
+            fault_report, "Redis lost with all its data", runs=1, longest_recovery_seconds=recovery_seconds
         )
 
 
@@ -151,8 +141,7 @@ async def test_a_redis_that_is_restarted_under_load_loses_nothing(
             finally:
                 stop.set()
 
-        findings = await registry.check()
-        fault_report.conclude("Redis restarted under load", runs=restarts, ledger=registry.ledger, findings=findings)
+        await registry.conclude(fault_report, "Redis restarted under load", runs=restarts)
 
 
 async def _work_until(stop: asyncio.Event, registry: FaultyRegistry, name: str) -> None:
@@ -195,8 +184,8 @@ def _stopped(pid: int) -> Iterator[None]:
 
 
 def _pids(registry: FaultyRegistry, title: str) -> list[int]:
-    return wait_for(lambda: registry.larder.pids(title), what=f"there is a {title}", timeout_seconds=60)
+    return wait_for(lambda: registry.larder.pids(title), what=f"there is a {title}", timeout_seconds=120)
 
 
 def _wait_for_another(registry: FaultyRegistry, pid: int) -> None:
-    wait_for(lambda: set(_pids(registry, REDIS)) - {pid}, what="Redis is back", timeout_seconds=60)
+    wait_for(lambda: set(_pids(registry, REDIS)) - {pid}, what="Redis is back", timeout_seconds=120)

@@ -25,7 +25,8 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 _MIB = 1024 * 1024
-_STALL_SECONDS = 1.5
+_STALL_SECONDS = 4.0
+"""Longer than a busy machine keeps a client waiting that does go on."""
 _MOST_CONNECTIONS = 300
 _CONTENT = build_wheel("big", "1.0", extra_files={"big/noise": os.urandom(16 * _MIB)})
 _FILE_NAME = wheel_file_name("big", "1.0")
@@ -114,7 +115,7 @@ async def served(larder: LarderProcess, client: RegistryClient) -> AsyncIterator
     if not await _is_served(client, served):
         await _publish(client, served)
     await eventually(lambda: _is_served(client, served), what="the file is published", timeout_seconds=60)
-    await eventually(lambda: _has_one_blob(served), what="only its blob is there", timeout_seconds=30)
+    await eventually(lambda: _has_one_blob(served), what="only its blob is there", timeout_seconds=60)
     before = served.open_files()
     yield served
 
@@ -122,7 +123,7 @@ async def served(larder: LarderProcess, client: RegistryClient) -> AsyncIterator
         # One more is the client of the fixture, which keeps its connection.
         return served.open_files() <= before + 1 and len(served.blobs()) == 1
 
-    await eventually(is_as_before, what="nothing stays of the clients", timeout_seconds=30)
+    await eventually(is_as_before, what="nothing stays of the clients", timeout_seconds=60)
     assert await client.download(f"{larder.url}{served.target}") == _CONTENT
 
 
@@ -161,13 +162,13 @@ async def test_a_client_that_sends_a_byte_now_and_then_is_told_off(served: Serve
 async def test_a_reader_that_stops_holds_no_memory_and_is_cut_off(served: Served) -> None:
     before = served.memory_bytes()
     async with AsyncExitStack() as stack:
-        stalled = [await stack.enter_async_context(served.connected(buffer_bytes=64 * 1024)) for _ in range(10)]
         files = served.open_files()
+        stalled = [await stack.enter_async_context(served.connected(buffer_bytes=64 * 1024)) for _ in range(10)]
         for reader, writer in stalled:
             writer.write(served.head())
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a ReadTransport, too
-        await eventually(lambda: _holds_fewer(served, files - 9), what="all of them are cut off", timeout_seconds=60)
+        await eventually(lambda: _holds_fewer(served, files + 1), what="all of them are cut off", timeout_seconds=60)
         assert served.memory_bytes() - before < len(_CONTENT)
         for reader, writer in stalled:
             writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
@@ -182,20 +183,21 @@ async def test_a_reader_that_is_slow_but_goes_on_gets_all(served: Served) -> Non
         content = bytearray()
         while len(content) < len(_CONTENT):
             content += await reader.readexactly(min(3 * _MIB, len(_CONTENT) - len(content)))
-            await pause(_STALL_SECONDS / 3)
+            await pause(_STALL_SECONDS / 5)
     assert content == _CONTENT
     assert asyncio.get_running_loop().time() - began_at > _STALL_SECONDS
 
 
 async def test_a_page_that_nobody_takes_is_given_up(served: Served, client: RegistryClient) -> None:
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(served.connected(buffer_bytes=4096)) for _ in range(3)]
         files = served.open_files()
+        connections = [await stack.enter_async_context(served.connected(buffer_bytes=4096)) for _ in range(3)]
+        await eventually(lambda: _holds_more(served, files + 2), what="all are let in", timeout_seconds=60)
         for _, writer in connections:
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a ReadTransport, too
             # So many answers that no buffer holds them.
             writer.write(served.head(target="/api/v4/openapi.json") * 100)
-        await eventually(lambda: _holds_fewer(served, files - 2), what="all of them are cut off", timeout_seconds=60)
+        await eventually(lambda: _holds_fewer(served, files + 1), what="all of them are cut off", timeout_seconds=60)
     assert await client.names() == ["big"]
 
 
@@ -252,6 +254,10 @@ async def test_500_idle_connections_keep_nobody_out(served: Served, client: Regi
 
 async def _holds_fewer(served: Served, files: int) -> bool:
     return served.open_files() < files
+
+
+async def _holds_more(served: Served, files: int) -> bool:
+    return served.open_files() > files
 
 
 async def _read_all(reader: asyncio.StreamReader) -> bytes:

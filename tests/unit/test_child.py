@@ -61,13 +61,13 @@ async def test_what_dies_is_started_again_after_ever_longer_pauses() -> None:
     assert [line["delay_seconds"] for line in _named(logs, "process.restarting")][:3] == [0.1, 0.2, 0.4]
 
 
-def test_pauses_double_up_to_ten_seconds_and_begin_anew_after_a_healthy_minute() -> None:
+def test_pauses_double_up_to_five_seconds_and_begin_anew_after_a_healthy_minute() -> None:
     delays = [delay_before_restart(None, lived_seconds=0)]
     while len(delays) < 9:
         delays.append(delay_before_restart(delays[-1], lived_seconds=1.9))
 
-    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
-    assert delay_before_restart(10.0, lived_seconds=60.0) == 0.1
+    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert delay_before_restart(5.0, lived_seconds=60.0) == 0.1
     assert delay_before_restart(0.2, lived_seconds=4.0) == 0.1
 
 
