@@ -111,16 +111,14 @@ class SqlPackageReads:
         )
         return frozenset(BlobKey(row.blob_key) for row in rows)
 
-    async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
-        return _files(await self._transaction.rows(unleased_statement(created_before, limit)))
+    async def unleased(self, *, created_before: datetime, now: datetime, limit: int) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(unleased_statement(created_before, now, limit)))
 
     async def lapsed(self, *, now: datetime, lease_seconds: float, limit: int) -> tuple[PackageFile, ...]:
         return _files(await self._transaction.rows(lapsed_statement(now, lease_seconds, limit)))
 
-    async def doomed(
-        self, *, doomed_before: datetime, limit: int, now: datetime | None = None
-    ) -> tuple[PackageFile, ...]:
-        return _files(await self._transaction.rows(doomed_statement(doomed_before, limit, now or doomed_before)))
+    async def doomed(self, *, doomed_before: datetime, now: datetime, limit: int) -> tuple[PackageFile, ...]:
+        return _files(await self._transaction.rows(doomed_statement(doomed_before, now, limit)))
 
 
 def index_statement(source: PullSource) -> Select[Any]:
@@ -198,14 +196,14 @@ def installable_file_statement(source: PullSource, sha256: str, file_name: str) 
     )
 
 
-def unleased_statement(created_before: datetime, limit: int) -> Select[Any]:
+def unleased_statement(created_before: datetime, now: datetime, limit: int) -> Select[Any]:
     """Return files that wait for their first worker, oldest first."""
     return (
         select(*FILE_COLUMNS)
         .where(
             IS_PROCESSING,
             package_files.c.leased_until.is_(None),
-            _is_before_or_ahead(package_files.c.created_at, created_before, created_before),
+            _is_before_or_ahead(package_files.c.created_at, created_before, now),
         )
         .order_by(package_files.c.created_at, package_files.c.id)
         .limit(limit)
@@ -224,7 +222,7 @@ def lapsed_statement(now: datetime, lease_seconds: float, limit: int) -> Select[
     )
 
 
-def doomed_statement(doomed_before: datetime, limit: int, now: datetime) -> Select[Any]:
+def doomed_statement(doomed_before: datetime, now: datetime, limit: int) -> Select[Any]:
     """Return files that wait for their destruction, oldest first."""
     return (
         select(*FILE_COLUMNS)

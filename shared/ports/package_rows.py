@@ -130,10 +130,10 @@ class PackageReads(Protocol):
         """Return those of the keys that some file row, of whatever status, names; at most 500 are asked for at once."""
         ...
 
-    async def unleased(self, *, created_before: datetime, limit: int) -> tuple[PackageFile, ...]:
+    async def unleased(self, *, created_before: datetime, now: datetime, limit: int) -> tuple[PackageFile, ...]:
         """Return files in `processing` that no worker has taken yet and that wait since before then, oldest first.
 
-        Those that wait since more than a minute after then are among them: some clock has jumped.
+        Those that wait since more than a minute after now are among them: some clock has jumped.
         """
         ...
 
@@ -144,15 +144,10 @@ class PackageReads(Protocol):
         """
         ...
 
-    async def doomed(
-        self, *, doomed_before: datetime, limit: int, now: datetime | None = None
-    ) -> tuple[PackageFile, ...]:
+    async def doomed(self, *, doomed_before: datetime, now: datetime, limit: int) -> tuple[PackageFile, ...]:
         """Return files in `pending_destruction` that wait for a try since before then, who waits longest first.
 
         Those that wait since more than a minute after now are among them: some clock has jumped.
-
-        Args:
-            now: None is as good where `doomed_before` is less than a minute ago.
         """
         ...
 

@@ -42,11 +42,15 @@ class Sweep:
         """
         now = datetime.now(UTC)
         async with self.store.reading() as rows:
-            unleased = await rows.packages.unleased(created_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
+            unleased = await rows.packages.unleased(created_before=now - _PATIENCE, now=now, limit=_ROWS_A_SWEEP)
             lapsed = await rows.packages.lapsed(now=now, lease_seconds=2 * LEASE_SECONDS, limit=_ROWS_A_SWEEP)
             # What a backup copies must stay; the first sweep after it has them all.
             is_held = await rows.holds.is_destruction_held(now=now)
-            doomed = () if is_held else await rows.packages.doomed(doomed_before=now - _PATIENCE, limit=_ROWS_A_SWEEP)
+            doomed = (
+                ()
+                if is_held
+                else await rows.packages.doomed(doomed_before=now - _PATIENCE, now=now, limit=_ROWS_A_SWEEP)
+            )
         for file in lapsed:
             await self._try_again(file)
         for file in unleased:

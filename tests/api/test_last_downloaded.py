@@ -156,7 +156,7 @@ async def test_many_downloads_of_a_package_make_one_write_a_minute_whoever_sends
 async def test_what_cannot_be_written_now_is_written_later(watched: Registry) -> None:
     files = [await publish(watched, version=str(number)) for number in range(3)]
     path = watched.settings.data_dir / "larder.sqlite3"
-    async with open_metadata_store(f"sqlite:///{path}", wait_seconds=0.1) as impatient:
+    async with open_metadata_store(f"sqlite:///{path}", wait_seconds=1) as impatient:
         process = NoteDownloads(impatient, now=Clock())
         with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as database:
             database.execute("BEGIN IMMEDIATE")

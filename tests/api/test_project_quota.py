@@ -152,4 +152,6 @@ class TestWithoutAWait:
 
 async def _waiting(registry: Registry) -> tuple[PackageFile, ...]:
     async with registry.backends.store.reading() as rows:
-        return await rows.packages.unleased(created_before=datetime.now(UTC) + timedelta(days=1), limit=9)
+        return await rows.packages.unleased(
+            created_before=datetime.now(UTC) + timedelta(days=1), now=datetime.now(UTC) + timedelta(days=1), limit=9
+        )

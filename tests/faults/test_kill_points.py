@@ -22,13 +22,16 @@ from random import Random
 
 import pytest
 
+from shared.usecases.sweep import MOST_ATTEMPTS
 from tests.faults.registry import REDIS, WORKER, FaultyRegistry, faulty_registry
 from tests.faults.report import FaultReport
 from tests.faults.switches import POINTS
 from tests.faults.workload import broken_wheel, sdist, wheel
 from tests.waiting import wait_for
 
-_FIRE_SECONDS = 90.0
+_FIRE_SECONDS = 180.0
+_MOST_KILLS = MOST_ATTEMPTS - 1
+"""So often the worker is killed before all stories have to end: each kill may use up an attempt of every file."""
 _OF_A_KIND = 2
 """At so many points of each kind Redis is killed, and everything."""
 _MOST_SECONDS_AFTER_A_KILL = 40.0
@@ -87,14 +90,12 @@ class Strike:
         points: where the victim is killed, once at each, in this order.
         is_by_worker: it is the worker that passes there. Killed, it leaves a claim on its job behind, or a lease, for
             whose end the story waits.
-        keeps_lease: it leaves a lease behind, and uses up an attempt.
         is_for_all: everything may be killed there, too; at other points that would leave the same behind.
     """
 
     story: Story
     points: tuple[str, ...]
     is_by_worker: bool = False
-    keeps_lease: bool = False
     is_for_all: bool = False
 
     @property
@@ -127,21 +128,15 @@ class _Struck:
         return max(end - max(at for at in self.at if at <= end) for end in self.ended_at)
 
 
-def _strikes(story: Story, *, api: str = "", worker: str = "", keep_lease: str = "", for_all: str = "") -> list[Strike]:
+def _strikes(story: Story, *, api: str = "", worker: str = "", for_all: str = "") -> list[Strike]:
     """Return strikes at both sides of the seams of a story.
 
     Args:
         api, worker: the seams that they pass.
-        keep_lease, for_all: points.
+        for_all: points.
     """
     return [
-        Strike(
-            story,
-            (point,),
-            is_by_worker=is_by_worker,
-            keeps_lease=point in keep_lease.split(),
-            is_for_all=point in for_all.split(),
-        )
+        Strike(story, (point,), is_by_worker=is_by_worker, is_for_all=point in for_all.split())
         for seams, is_by_worker in ((api, False), (worker, True))
         for seam in seams.split()
         for point in (f"{seam}:before", f"{seam}:after")
@@ -153,7 +148,6 @@ _UPLOADS = [
         _upload,
         api="blob.write blob.commit blob.link admit.commit enqueue.process upload",
         worker="process lease.commit examine verdict.commit announce",
-        keep_lease="lease.commit:after examine:before examine:after verdict.commit:before",
         for_all="blob.write:after blob.link:before blob.link:after admit.commit:before admit.commit:after"
         " enqueue.process:after upload:after lease.commit:after verdict.commit:before verdict.commit:after",
     ),
@@ -165,7 +159,6 @@ _UPLOADS = [
         _upload,
         ("lease.commit:after", "next_attempt.commit:before", "next_attempt.commit:after"),
         is_by_worker=True,
-        keeps_lease=True,
     ),
 ]
 _DELETES = [
@@ -193,7 +186,8 @@ async def test_a_kill_at_any_step_loses_doubles_and_leaks_nothing(
 ) -> None:
     # Each on a registry of its own, so that those who wait for their turn do not wait for each other.
     plans = {
-        "api": (Victim.ITSELF, [strike for strike in _STRIKES if not strike.is_by_worker]),
+        "uploading": (Victim.ITSELF, [strike for strike in _UPLOADS if not strike.is_by_worker]),
+        "deleting": (Victim.ITSELF, [strike for strike in _DELETES if not strike.is_by_worker]),
         "processing": (Victim.ITSELF, [strike for strike in _UPLOADS if strike.is_by_worker]),
         "destroying": (Victim.ITSELF, [strike for strike in _DELETES if strike.is_by_worker]),
         "redis": (Victim.REDIS, _some_of_each_kind([one for one in _STRIKES if len(one.points) == 1], chance)),
@@ -212,22 +206,33 @@ def _some_of_each_kind(strikes: Sequence[Strike], chance: Random) -> list[Strike
     return [one for alike in kinds.values() for one in chance.sample(alike, k=min(_OF_A_KIND, len(alike)))]
 
 
+def _groups(strikes: Sequence[Strike]) -> list[list[Strike]]:
+    """Return the strikes in groups of no more kills than every file survives."""
+    groups: list[list[Strike]] = [[]]
+    for strike in strikes:
+        if sum(len(one.points) for one in (*groups[-1], strike)) > _MOST_KILLS:
+            groups.append([])
+        groups[-1].append(strike)
+    return groups
+
+
 async def _strike_all(directory: Path, victim: Victim, strikes: Sequence[Strike], fault_report: FaultReport) -> None:
     directory.mkdir()
     struck = _Struck()
-    async with faulty_registry(directory / "var") as registry:
-        # These wait for claims and leases, and do so together. Leases come last: each kill uses up an attempt of all
-        # files that are in hand, and the one with several points takes the sweep along.
+    api_processes = 2 if any(not strike.is_by_worker for strike in strikes) else 1
+    async with faulty_registry(directory / "var", {"API_PROCESSES": str(api_processes)}) as registry:
+        # These wait for claims and leases, and do so together.
         waiting = [strike for strike in strikes if strike.is_by_worker and victim is not Victim.REDIS]
         for strike in [strike for strike in strikes if strike not in waiting]:
             if victim is Victim.REDIS:
                 await _until_healthy(registry, REDIS, WORKER)
             async with asyncio.TaskGroup() as stories:
                 await _strike(registry, victim, strike, stories, struck)
-        async with asyncio.TaskGroup() as stories:
-            for strike in sorted(waiting, key=lambda strike: (strike.keeps_lease, len(strike.points))):
-                await _until_healthy(registry, WORKER)
-                await _strike(registry, victim, strike, stories, struck)
+        for together in _groups(waiting):
+            async with asyncio.TaskGroup() as stories:
+                for strike in together:
+                    await _until_healthy(registry, WORKER)
+                    await _strike(registry, victim, strike, stories, struck)
         await registry.conclude(
             fault_report,
             f"{victim} at a step",

@@ -15,7 +15,7 @@ from tests.faults.data_directory import DataDirectory
 from tests.faults.ledger import Ledger, Upload
 from tests.waiting import eventually
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 """For how long a client tries again: a registry that is restarted on a busy machine, and more."""
 _RETRY_PAUSE_SECONDS = 0.05
 _BROKEN = (aiohttp.ClientError, TimeoutError, ConnectionError)

@@ -214,7 +214,10 @@ async def test_many_deletes_and_uploads_of_one_version_at_once_leave_what_the_la
     async def doomed_are_gone() -> bool:
         async with published.backends.store.reading() as rows:
             ids = [
-                file.id for file in await rows.packages.doomed(doomed_before=datetime.now(UTC) + timedelta(1), limit=99)
+                file.id
+                for file in await rows.packages.doomed(
+                    doomed_before=datetime.now(UTC) + timedelta(1), now=datetime.now(UTC) + timedelta(1), limit=99
+                )
             ]
         for file_id in ids:
             await _destroy(published)(file_id)

@@ -251,4 +251,4 @@ async def test_times_survive_to_the_microsecond_in_utc(store: SqlMetadataStore) 
     assert found.leased_until.tzinfo is UTC
     assert (await package_of(store, file)).created_at.tzinfo is UTC
     async with store.reading() as rows:
-        assert await rows.packages.unleased(created_before=LATER, limit=1) == ()
+        assert await rows.packages.unleased(created_before=LATER, now=LATER, limit=1) == ()

@@ -66,7 +66,7 @@ async def test_forty_uploads_of_one_package_keep_all_files(store: SqlMetadataSto
     assert len({file.package_id for file in files}) == 1
     assert len({file.id for file in files}) == 40
     async with store.reading() as rows:
-        assert set(await rows.packages.unleased(created_before=lease_end(), limit=100)) == set(files)
+        assert set(await rows.packages.unleased(created_before=lease_end(), now=lease_end(), limit=100)) == set(files)
     assert await counter(store, project) == 40
 
 

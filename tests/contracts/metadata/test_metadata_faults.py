@@ -24,7 +24,7 @@ async def test_more_writers_than_connections_wait_for_each_other(store: SqlMetad
 
 
 async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str) -> None:
-    async with open_metadata_store(database_url, wait_seconds=0.2) as store:
+    async with open_metadata_store(database_url, wait_seconds=1) as store:
         enough = asyncio.Event()
         holding: list[asyncio.Event] = []
 
@@ -49,7 +49,7 @@ async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str)
 async def test_who_waits_too_long_for_a_package_is_told_so(database_url: str) -> None:
     async with (
         open_metadata_store(database_url) as first,
-        open_metadata_store(database_url, wait_seconds=0.2) as second,
+        open_metadata_store(database_url, wait_seconds=1) as second,
     ):
         project = await new_project(first)
         file = await publish(first, project)

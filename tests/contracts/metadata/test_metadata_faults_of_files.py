@@ -107,7 +107,7 @@ def test_a_failed_sync_tells_nobody_that_nothing_was_written_though_the_disk_is_
 
 async def test_a_database_that_another_process_keeps_busy_is_unavailable_until_it_lets_go(database_url: str) -> None:
     path = file_of(database_url)
-    async with open_metadata_store(database_url, wait_seconds=0.2) as store:
+    async with open_metadata_store(database_url, wait_seconds=1) as store:
         project = await new_project(store)
         async with write_lock_held_elsewhere(path) as release:
             with pytest.raises(MetadataUnavailable):
@@ -120,7 +120,7 @@ async def test_a_database_that_another_process_keeps_busy_is_unavailable_until_i
 
 async def test_a_writer_waits_for_another_process_that_lets_go_in_time(database_url: str) -> None:
     path = file_of(database_url)
-    async with open_metadata_store(database_url, wait_seconds=10) as store:
+    async with open_metadata_store(database_url, wait_seconds=60) as store:
         project = await new_project(store)
         async with write_lock_held_elsewhere(path) as release:
             waiting = asyncio.create_task(upload(store, project))
@@ -133,7 +133,7 @@ async def test_a_writer_waits_for_another_process_that_lets_go_in_time(database_
 async def test_a_migration_waits_for_another_process_that_lets_go_in_time(empty_url: str) -> None:
     async with write_lock_held_elsewhere(file_of(empty_url)) as release:
         with pytest.raises(MetadataUnavailable):
-            await migrate(empty_url, wait_seconds=0.2)
+            await migrate(empty_url, wait_seconds=1)
         waiting = asyncio.create_task(migrate(empty_url))
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done

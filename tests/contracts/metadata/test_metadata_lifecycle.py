@@ -259,9 +259,9 @@ class Lifecycle(RuleBasedStateMachine):
                 page = await rows.packages.page(self.project.id, NormalizedName(name))
                 assert (page is None) is not any(package.name == name for package in shown.values())
                 assert [line.file_id for line in (page.files if page else ())] == expected
-            waiting = {file.id for file in await rows.packages.unleased(created_before=LATER, limit=100)}
+            waiting = {file.id for file in await rows.packages.unleased(created_before=LATER, now=LATER, limit=100)}
             lapsed = {file.id for file in await rows.packages.lapsed(now=LATER, lease_seconds=1, limit=100)}
-            doomed = {file.id for file in await rows.packages.doomed(doomed_before=LATER, limit=100)}
+            doomed = {file.id for file in await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=100)}
             files = {file_id: file for file_id, (_, file) in self.files().items()}
             in_process = {key for key, file in files.items() if file.status is PackageFileStatus.PROCESSING}
             assert lapsed == {key for key, file in files.items() if file.is_leased}

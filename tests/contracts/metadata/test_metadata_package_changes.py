@@ -74,7 +74,7 @@ async def test_a_file_that_cannot_be_destroyed_waits_behind_the_others_and_says_
         assert not await rows.packages.postpone_destruction(living.id, reason="no such disk")
         assert not await rows.packages.postpone_destruction(PackageFileId(999_999), reason="no such disk")
     async with store.reading() as rows:
-        doomed = await rows.packages.doomed(doomed_before=LATER, limit=9)
+        doomed = await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=9)
     assert [file.id for file in doomed] == [files[1].id, files[2].id, files[0].id]
     assert [file.status_message for file in doomed] == [None, None, "no such disk"]
     assert await file_as_it_is(store, living) == living

@@ -87,10 +87,10 @@ async def test_doomed_files_are_found_oldest_first(store: SqlMetadataStore) -> N
         await rows.packages.lock(late.package_id)
         await rows.packages.doom_file(late.id, source=ANY_FILE)
     async with store.reading() as rows:
-        found = await rows.packages.doomed(doomed_before=LATER, limit=10)
+        found = await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=10)
         assert [file.id for file in found] == [early.id, late.id]
-        assert len(await rows.packages.doomed(doomed_before=LATER, limit=1)) == 1
-        assert await rows.packages.doomed(doomed_before=late.created_at, limit=10) == ()
+        assert len(await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=1)) == 1
+        assert await rows.packages.doomed(doomed_before=late.created_at, now=late.created_at, limit=10) == ()
 
 
 async def test_what_waits_since_a_time_to_come_is_found_because_a_clock_was_set_back(database_url: str) -> None:
@@ -101,8 +101,10 @@ async def test_what_waits_since_a_time_to_come_is_found_because_a_clock_was_set_
         await doom(store, doomed)
         async with store.reading() as rows:
             before = datetime.now(UTC) - timedelta(seconds=5)
-            assert await rows.packages.unleased(created_before=before, limit=10) == (waiting,)
-            assert [file.id for file in await rows.packages.doomed(doomed_before=before, limit=10)] == [doomed.id]
+            assert await rows.packages.unleased(created_before=before, now=before, limit=10) == (waiting,)
+            assert [file.id for file in await rows.packages.doomed(doomed_before=before, now=before, limit=10)] == [
+                doomed.id
+            ]
 
 
 async def test_a_file_is_removed_with_all_that_belongs_to_it(store: SqlMetadataStore) -> None:
@@ -120,7 +122,7 @@ async def test_a_file_is_removed_with_all_that_belongs_to_it(store: SqlMetadataS
         assert await rows.packages.form(file.id) == {}
         assert await rows.packages.core_metadata(file.id) is None
         assert not await rows.packages.known_blobs([file.blob_key])
-        assert await rows.packages.doomed(doomed_before=LATER, limit=10) == ()
+        assert await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=10) == ()
 
 
 @pytest.mark.parametrize("source", sorted(ANY_FILE - {PackageFileStatus.DEFAULT}))

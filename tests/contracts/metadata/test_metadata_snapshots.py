@@ -129,7 +129,7 @@ async def test_what_only_its_own_time_had_is_ended_in_a_settled_snapshot(
     async with open_metadata_store(f"sqlite:///{path}") as settled:
         async with settled.reading() as rows:
             assert not await rows.holds.is_destruction_held(now=now)
-            assert await rows.packages.doomed(doomed_before=now, limit=10) == ()
+            assert await rows.packages.doomed(doomed_before=now, now=now, limit=10) == ()
         found = await file_as_it_is(settled, processing)
     assert (found.status, found.leased_until) == (PackageFileStatus.PROCESSING, None)
 

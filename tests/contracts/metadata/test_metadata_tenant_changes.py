@@ -214,7 +214,7 @@ async def test_a_deleted_projects_packages_are_doomed_in_portions_and_no_others(
         assert (await file_as_it_is(store, file)).status is PackageFileStatus.PENDING_DESTRUCTION
     assert (await package_of(store, kept)).status is PackageStatus.DEFAULT
     async with store.reading() as rows:
-        assert len(await rows.packages.doomed(doomed_before=LATER, limit=9)) == 4
+        assert len(await rows.packages.doomed(doomed_before=LATER, now=LATER, limit=9)) == 4
 
 
 async def test_changes_count_for_the_namespace_and_the_project_and_only_when_there_are_any(

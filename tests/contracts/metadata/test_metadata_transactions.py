@@ -87,7 +87,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_holds_up_nobody(
             await rows.packages.lock(package.id)
             raise PlannedError
 
-    async with open_metadata_store(database_url, wait_seconds=1) as other:
+    async with open_metadata_store(database_url, wait_seconds=10) as other:
         for number in range(60):
             task = asyncio.create_task(upload_and_read())
             # Anywhere between the first statement and the last.

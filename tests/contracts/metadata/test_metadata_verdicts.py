@@ -229,9 +229,9 @@ async def test_files_that_wait_are_found_oldest_first(store: SqlMetadataStore) -
     await lease(store, leased)
     await publish(store, project, "published.tar.gz")
     async with store.reading() as rows:
-        found = await rows.packages.unleased(created_before=third.created_at, limit=10)
+        found = await rows.packages.unleased(created_before=third.created_at, now=third.created_at, limit=10)
         assert found == (first, second)
-        assert await rows.packages.unleased(created_before=lease_end(), limit=2) == (first, second)
+        assert await rows.packages.unleased(created_before=lease_end(), now=lease_end(), limit=2) == (first, second)
 
 
 async def test_leases_that_ran_out_or_lie_beyond_any_are_found_oldest_first(store: SqlMetadataStore) -> None:
