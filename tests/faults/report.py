@@ -92,6 +92,8 @@ def fault_seed() -> int:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table, if any fault test has run, or leave its rows to the runs that follow."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # One of several processes, whose reports go to the one that started them.
     reports = [one for key in ("passed", "failed") for one in terminalreporter.getreports(key)]
     rows = [
         FaultRow(**value)
