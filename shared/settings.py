@@ -59,6 +59,7 @@ class Settings:
         scrub_interval_seconds: after which a file is due to be read again.
         worker_metrics_port: where a worker shows its metrics; None: nowhere.
         cache_bytes: about how much each API process may remember of what it has answered; 0: nothing.
+        keeps_ready_answers: a part of that is for whole answers, given to who sends the same bytes again.
     """
 
     host: str
@@ -84,12 +85,18 @@ class Settings:
     log_format: LogFormat
     worker_metrics_port: int | None
     cache_bytes: int
+    keeps_ready_answers: bool
     limits: Limits = field(default_factory=Limits)
 
     @property
     def root_token_file(self) -> Path:
         """Return where the administrator's generated token is kept, mode 0600."""
         return self.data_dir / "root-token"
+
+    @property
+    def ready_answer_bytes(self) -> int:
+        """Return how much of `cache_bytes` is for answers that are ready; 0: none are kept."""
+        return self.cache_bytes // 4 if self.keeps_ready_answers else 0
 
     def upload_wait_for(self, size_bytes: int) -> float:
         """Return for how many seconds an upload of this size waits for its verdict."""
@@ -262,6 +269,7 @@ _VARIABLES: Mapping[str, _Variable] = {
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
     "WORKER_METRICS_PORT": _Variable("worker_metrics_port", _integer(0, 65535), lambda _: None),
     "CACHE_BYTES": _Variable("cache_bytes", _size_or_zero("nothing"), lambda _: 64 * 1024**2),
+    "READY_ANSWERS": _Variable("keeps_ready_answers", _switch, lambda _: True),
 }
 
 _LIMITS: Mapping[str, _LimitVariable] = {

@@ -15,6 +15,7 @@ from services.api.keys import (
     METRICS,
     NUMBERS,
     PAGES,
+    READY_ANSWERS,
     SETTINGS,
     UPLOAD_SLOTS,
     USE_CASES,
@@ -27,10 +28,11 @@ from services.api.middleware.errors import answer_errors
 from services.api.middleware.request_log import finish_head, log_request
 from services.api.openapi import describe_api
 from services.api.presenters.pages import load_pages
+from services.api.ready_answers import ReadyAnswers
 from services.api.routes import ENDPOINTS, add_routes
 from services.api.upload_slots import UploadSlots
-from services.api.use_cases import make_use_cases
-from shared.backends import open_backends
+from services.api.use_cases import UseCases, make_use_cases
+from shared.backends import Backends, open_backends
 from shared.metrics import Numbers
 from shared.settings import Settings
 
@@ -52,6 +54,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[LIFECYCLE] = lifecycle = Lifecycle(app[SETTINGS].limits.grace_seconds)
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
+        app[READY_ANSWERS] = _ready_answers(app[SETTINGS], backends, lifecycle, use_cases)
         app[VERSION] = await asyncio.to_thread(_installed_version)
         # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
         describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
@@ -63,6 +66,20 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
                 yield
         finally:
             await use_cases.admission.finish()
+
+
+def _ready_answers(
+    settings: Settings, backends: Backends, lifecycle: Lifecycle, use_cases: UseCases
+) -> ReadyAnswers | None:
+    if not settings.ready_answer_bytes:
+        return None
+    return ReadyAnswers(
+        backends.change_checks,
+        lifecycle,
+        backends.failed_attempts,
+        use_cases.note_download,
+        limit_bytes=settings.ready_answer_bytes,
+    )
 
 
 def _installed_version() -> str:

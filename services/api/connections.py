@@ -18,6 +18,7 @@ from typing import Protocol
 import structlog
 
 from services.api.lifecycle import Lifecycle
+from services.api.ready_answers import ReadyAnswers
 from shared.limits import Limits
 from shared.settings import IpNetwork
 
@@ -52,12 +53,14 @@ class Connections:
         trusted_proxies: peers that speak for many clients, and are not counted by themselves.
         most: how many there may be; fewer than the settings say where the machine gives this process too few
             descriptors.
+        ready_answers: what may be answered without a request; None where nothing is.
     """
 
     limits: Limits
     lifecycle: Lifecycle
     trusted_proxies: Sequence[IpNetwork]
     most: int
+    ready_answers: ReadyAnswers | None = None
     refusals: int = 0
     _sites: dict[OpenConnection, str | None] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)

@@ -8,6 +8,7 @@ from aiohttp import web
 from services.api.lifecycle import Lifecycle
 from services.api.metrics import ApiMetrics
 from services.api.presenters.pages import Pages
+from services.api.ready_answers import Offer, ReadyAnswers
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
 from shared.metrics import Numbers
@@ -30,6 +31,8 @@ VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
 DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
 """Gives the OpenAPI document of the whole URL table."""
+READY_ANSWERS: web.AppKey[ReadyAnswers | None] = web.AppKey("ready_answers")
+"""None where they are off."""
 PAGES = web.AppKey("pages", Pages)
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -38,6 +41,10 @@ CLIENT: web.RequestKey[IpAddress | None] = web.RequestKey("client")
 """Set by the request log: where the request comes from; None where nobody can say."""
 HAS_BEGUN = web.RequestKey("has_begun", bool)
 """Set when the answer's head is about to be written; from then on nothing else can be answered."""
+OFFER = web.RequestKey("offer", Offer)
+"""Set by handlers whose answer may be remembered as it is."""
+LOGGED: web.RequestKey[dict[str, Any]] = web.RequestKey("logged")
+"""Set by the request log at the end of the request: what it has written down of it."""
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal")
 """Set by every guard but `open_to_all`: who asks."""
 ADMIT: web.RequestKey[Callable[[web.Request], Awaitable[None]]] = web.RequestKey("admit")

@@ -38,15 +38,23 @@ class Lifecycle:
     @contextmanager
     def request(self) -> Iterator[None]:
         """Count a request, or the sending of its answer, while it is under way."""
-        self.requests_under_way += 1
-        self.requests_begun += 1
-        self._is_idle.clear()
+        self.begin_request()
         try:
             yield
         finally:
-            self.requests_under_way -= 1
-            if self.requests_under_way == 0:
-                self._is_idle.set()
+            self.end_request()
+
+    def begin_request(self) -> None:
+        """Count one more that is under way, until `end_request` is called."""
+        self.requests_under_way += 1
+        self.requests_begun += 1
+        self._is_idle.clear()
+
+    def end_request(self) -> None:
+        """Count it no more."""
+        self.requests_under_way -= 1
+        if self.requests_under_way == 0:
+            self._is_idle.set()
 
     def drain(self) -> None:
         """Note that the process is about to end: readiness says so, and connections end with their next answer."""

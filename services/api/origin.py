@@ -46,6 +46,16 @@ def client_address(request: web.Request) -> IpAddress | None:
     return trace_back(request.remote or "", forwarded, trusted=trusted)
 
 
+def direct_client(peer: str, trusted: Sequence[IpNetwork]) -> IpAddress | None:
+    """Return the client at the other end of a connection; None when it is a proxy that speaks for others, or no IP.
+
+    Args:
+        peer: as the socket names it.
+    """
+    address = _parse(peer)
+    return None if address is None or _is_among(address, trusted) else address
+
+
 def trace_back(peer: str, forwarded: Sequence[str], *, trusted: Sequence[IpNetwork]) -> IpAddress | None:
     """Follow X-Forwarded-For from its right end, through the trusted proxies, to the first address that is none.
 

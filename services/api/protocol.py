@@ -1,6 +1,7 @@
 """The connection: how long it may wait or stall, and what is answered to bytes that are no request."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -8,13 +9,19 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.http_parser import HttpRequestParser
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from services.api.connections import MOST_REFUSALS, Connections
+from services.api.keepable import is_whole_head, ready_answer
 from services.api.middleware.request_log import COMMON_HEADERS, REQUEST_ID_HEADER, new_request_id
+from services.api.origin import direct_client
 from services.api.presenters.json_response import json_response
+from services.api.ready_answers import Asked
 from services.api.refusal import Refusal, bare_answer
 from services.api.sending import SendingWatch
 from shared.limits import Limits
+from shared.ports.failed_attempts import IpAddress
+from shared.usecases.memo import traced
 
 log = structlog.get_logger()
 
@@ -44,7 +51,18 @@ _TOO_MANY_HEADERS = "Too many headers received"
 class Connection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_connections", "_head_timer", "_sending", "_waits_since")
+    __slots__ = (
+        "_begun_digest",
+        "_connections",
+        "_head_timer",
+        "_is_between_requests",
+        "_key",
+        "_ready",
+        "_sending",
+        "_waits_since",
+        "asked",
+        "client",
+    )
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
         loop = asyncio.get_running_loop()
@@ -53,18 +71,27 @@ class Connection(web.RequestHandler):
         self._waits_since = loop.time()
         self._head_timer: asyncio.TimerHandle | None = None
         self._sending: SendingWatch | None = None
+        self._ready = connections.ready_answers
+        self._is_between_requests = True
+        self._key: bytes | None = None
+        self.asked: Asked | None = None
+        self.client: IpAddress | None = None
 
     @property
     def idle_since(self) -> float | None:
         """Return since when no request is under way; None while one is."""
+        return self._waits_since if self._is_waiting() and self.asked is None else None
+
+    def _is_waiting(self) -> bool:
         # aiohttp tells nobody that it waits for a whole head; this is what it waits on.
-        return self._waits_since if self._waiter is not None and not self._waiter.done() else None
+        return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or hand it to somebody who only says that there are too many."""
         assert isinstance(transport, asyncio.Transport)
         peer = transport.get_extra_info("peername")
         if self._connections.admit(self, peer[0] if isinstance(peer, tuple) else None):
+            self._see_peer(peer[0] if isinstance(peer, tuple) else "")
             super().connection_made(transport)
             return
         self._manager = None  # It never learns of this connection.
@@ -82,12 +109,54 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes: a head for which an answer is ready, or anything else."""
+        if self._ready is not None and self._is_between_requests and self.asked is None and self._is_waiting():
+            digest = self._begun_digest.copy()
+            digest.update(data)
+            self._key = key = digest.digest()
+            answer = self._ready.find(key)
+            if answer is not None:
+                now = self._loop.time()
+                self._next_keepalive_close_time = now + self._keepalive_timeout
+                self._ready.ask(Asked(self, data, key, answer, now))
+                return
+        elif self.asked is not None:
+            data = self.asked.head + data
+            self.asked = None
+        self.receive(data)
+
+    def receive(self, data: bytes) -> None:
         """Take bytes; from the first ones of a head on, the rest of it must come within the stall limit."""
+        was_between, was_waiting = self._is_between_requests, self._is_waiting()
         super().data_received(data)
+        # One head came as a whole and became a request without a body: nothing of it is left in the parser.
+        self._is_between_requests = (
+            was_waiting and len(self._messages) == 1 and self._messages[0][1] is EMPTY_PAYLOAD and is_whole_head(data)
+        )
+        if was_waiting and not (was_between and self._is_between_requests):
+            self._key = None
         if self.idle_since is None:
             self._stop_head_timer()
         elif self._head_timer is None and data.strip(b"\r\n"):
             self._head_timer = self._loop.call_later(self._connections.limits.stall_seconds, self._give_up_head)
+
+    def can_be_answered(self) -> bool:
+        """Say whether it is open, waits for a request, and has sent all that it was given before."""
+        transport = self.transport
+        return (
+            transport is not None
+            and not (self._force_close or self._close or self._paused)
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+            and self._is_waiting()
+        )
+
+    def answer(self, data: bytes) -> None:
+        """Send the whole answer to the request that came last."""
+        assert self.transport is not None
+        self.transport.write(data)
+        self._key = None
+        self._waits_since = self._loop.time()
 
     def pause_writing(self) -> None:
         """Wait for the client to take what was sent, but not for ever."""
@@ -102,6 +171,23 @@ class Connection(web.RequestHandler):
         self._stop_sending_watch()
         super().resume_writing()
 
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        """Handle a request, and keep its answer for those who send the same head again."""
+        key, self._key = self._key, None
+        if key is None or self._ready is None:
+            return await super()._handle_request(request, start_time, request_handler)
+        with traced() as trace:
+            response, has_failed = await super()._handle_request(request, start_time, request_handler)
+        answer = None if has_failed else ready_answer(request, response, trace.terms())
+        if answer is not None:
+            self._ready.keep(key, answer)
+        return response, has_failed
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
@@ -111,6 +197,11 @@ class Connection(web.RequestHandler):
                 return await super().finish_response(request, resp, start_time)
             finally:
                 self._waits_since = self._loop.time()
+
+    def _see_peer(self, peer: str) -> None:
+        if self._ready is not None:
+            self.client = direct_client(peer, self._connections.trusted_proxies)
+            self._begun_digest = self._ready.digest("" if self.client else peer)
 
     def _give_up_head(self) -> None:
         self._head_timer = None

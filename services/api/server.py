@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from services.api.connections import Connections, provide_descriptors
-from services.api.keys import LIFECYCLE, SETTINGS
+from services.api.keys import LIFECYCLE, READY_ANSWERS, SETTINGS
 from services.api.protocol import Connection
 
 log = structlog.get_logger()
@@ -62,6 +62,7 @@ def _connections(app: web.Application) -> Connections:
         lifecycle=app[LIFECYCLE],
         trusted_proxies=settings.trusted_proxies,
         most=provide_descriptors(settings.limits.max_connections),
+        ready_answers=app[READY_ANSWERS],
     )
 
 

@@ -148,8 +148,8 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
         pypi_max_file_size=settings.max_file_size_bytes,
     )
     admission = Admission(store=store, defaults=defaults)
-    memo = Memo(backends.change_checks, limit_bytes=settings.cache_bytes)
     check_readiness = CheckReadiness(store=store, blobs=blobs, queue=queue)
+    memo = Memo(backends.change_checks, limit_bytes=settings.cache_bytes - settings.ready_answer_bytes)
     return UseCases(
         admission=admission,
         memo=memo,

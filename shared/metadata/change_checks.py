@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -70,11 +70,15 @@ class SqliteChecks:
         self._confirmed: WeakSet[Stamps] = WeakSet()
 
     async def hold(self, stamps: Stamps) -> bool:
+        return self.hold_at_once([stamps])[0]
+
+    def hold_at_once(self, stamps: Sequence[Stamps]) -> list[bool]:
         try:
-            return self._hold(stamps)
+            connection = self._look()
+            return [self._holds(connection, one) for one in stamps]
         except sqlite3.Error:
             self.close()
-            return False
+            return [False] * len(stamps)
 
     def close(self) -> None:
         """Close the connection; the next look opens another."""
@@ -86,13 +90,16 @@ class SqliteChecks:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _hold(self, stamps: Stamps) -> bool:
+    def _look(self) -> sqlite3.Connection:
         connection = self._connection or self._connect()
         # Each statement is read to its end: only then its read transaction is over.
         ((version,),) = connection.execute("PRAGMA data_version").fetchall()
         if version != self._version:
             self._version = version
             self._confirmed.clear()
+        return connection
+
+    def _holds(self, connection: sqlite3.Connection, stamps: Stamps) -> bool:
         if stamps in self._confirmed:
             return True
         if any(_read(connection, scope) != value for scope, value in _few(stamps)):
@@ -160,6 +167,9 @@ class PostgresqlChecks:
             # A task of its own: one that is cancelled while it waits takes the look from nobody else.
             self._looking = asyncio.create_task(self._look_for_all(), name="larder change checks")
         return await answer
+
+    def hold_at_once(self, stamps: Sequence[Stamps]) -> None:
+        return None
 
     async def close(self) -> None:
         """Wait until nobody looks any more, and close the connection."""

@@ -4,7 +4,7 @@ Every write bumps, in its own transaction, the counters of the scopes in which a
 then on. So what was derived from rows holds for as long as the counters are those that were read with the rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -30,6 +30,17 @@ class Stamps:
     counters: Mapping[Scope, int]
     read_at: float = field(default_factory=monotonic)
 
+    @classmethod
+    def of_all(cls, parts: Iterable["Stamps"]) -> "Stamps | None":
+        """Return the stamps of what was derived from all of this; None when some of it has changed in between."""
+        counters: dict[Scope, int] = {}
+        read_at = monotonic()
+        for part in parts:
+            if any(counters.setdefault(*one) != one[1] for one in part.counters.items()):
+                return None
+            read_at = min(read_at, part.read_at)
+        return cls(counters, read_at)
+
 
 class ChangeChecks(Protocol):
     """Reads change counters outside of any transaction: one that is left open would show their old values for ever."""
@@ -43,5 +54,13 @@ class ChangeChecks(Protocol):
             False, too, when that cannot be said now: whoever asks has to read the rows then. Nor can it be said of what
             was read before the connection was lost, because the database may be another since: a standby that had not
             got the last changes, or one that was restored, counts the next ones with the same numbers again.
+        """
+        ...
+
+    def hold_at_once(self, stamps: Sequence[Stamps]) -> list[bool] | None:
+        """Say of each whether `hold` would say so, by one look for all of them that begins with this call.
+
+        Returns:
+            None when nothing can be said without waiting; then `hold` has to be asked.
         """
         ...

@@ -26,6 +26,7 @@ from shared.usecases.visits import ProjectRef, Visit, find_project, project_or_n
 
 _LAST_USED_GRAIN = timedelta(minutes=1)
 _BOOKKEEPING_SECONDS = 0.2
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 def _now() -> datetime:
@@ -152,11 +153,16 @@ class Admission:
 
     def is_use_due(self, found: Recognised | None) -> bool:
         """Say whether it is to be noted that the token was used: personal ones, at most once a minute."""
+        due_at = self.use_due_at(found)
+        return due_at is not None and self.now() >= due_at
+
+    def use_due_at(self, found: Recognised | None) -> datetime | None:
+        """Return from when on a use of the token is to be noted; None when it never is."""
         if found is None or found.token.kind is not TokenKind.PERSONAL:
-            return False
+            return None
         token = found.token
         latest = max(filter(None, (token.last_used_at, self.noted_uses.get(token.id))), default=None)
-        return latest is None or self.now() - latest >= _LAST_USED_GRAIN
+        return _ALWAYS if latest is None else latest + _LAST_USED_GRAIN
 
     async def note_use(self, found: Recognised | None) -> None:
         """Note that the token was used, if that is due; a request never waits long for that, nor fails."""

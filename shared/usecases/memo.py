@@ -7,13 +7,16 @@ asked: a token that was revoked, or a file that was deleted, is gone for the ver
 
 Two things are for whoever derives a value. It must depend on nothing but the key, the rows of one snapshot, what never
 changes while the process lives, and the clock; and a value that time alone can end must carry the instant.
+
+Whoever makes something of several values may have it noted, meanwhile, what they were derived from: see `traced`.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -59,18 +62,79 @@ class Derived(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """For how long something holds that was made of values that were derived.
+
+    Args:
+        since: no clock that shows less than this agrees with it.
+        ends_at: the first instant at which it may be another by the clock alone, or None.
+    """
+
+    stamps: Stamps
+    since: datetime
+    ends_at: datetime | None
+
+    def are_of(self, now: datetime) -> bool:
+        """Say whether the clock has nothing against it; one that was set back has."""
+        return self.since <= now and (self.ends_at is None or now < self.ends_at)
+
+
+@dataclass(slots=True)
+class Trace:
+    """What was handed out since it began, as far as that says for how long it holds."""
+
+    _stamps: list[Stamps | None] = field(default_factory=list)
+    _since: list[datetime] = field(default_factory=list)
+    _ends: list[datetime] = field(default_factory=list)
+
+    def note(self, stamps: Stamps | None, since: datetime, ends_at: datetime | None) -> None:
+        """Note what a value that was handed out was derived from."""
+        self._stamps.append(stamps)
+        self._since.append(since)
+        self.end_at(ends_at)
+
+    def end_at(self, instant: datetime | None) -> None:
+        """Note that nothing that is made of it may be used from an instant on."""
+        if instant is not None:
+            self._ends.append(instant)
+
+    def terms(self) -> Terms | None:
+        """Return the terms of what was made of all that was handed out; None: it must not be remembered."""
+        stamped = [stamps for stamps in self._stamps if stamps is not None]
+        if not stamped or len(stamped) < len(self._stamps):
+            return None
+        stamps = Stamps.of_all(stamped)
+        return None if stamps is None else Terms(stamps, max(self._since), min(self._ends, default=None))
+
+
+_TRACE: ContextVar[Trace | None] = ContextVar("trace of what was handed out", default=None)
+
+
+@contextmanager
+def traced() -> Iterator[Trace]:
+    """Note what every memory hands out in the block, and in tasks that are made in it."""
+    trace = Trace()
+    token = _TRACE.set(trace)
+    try:
+        yield trace
+    finally:
+        _TRACE.reset(token)
+
+
+def end_trace_at(instant: datetime | None) -> None:
+    """Have nothing that is being made of remembered values used from this instant on."""
+    trace = _TRACE.get()
+    if trace is not None:
+        trace.end_at(instant)
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """What is remembered under a key, and since when."""
 
     value: object
-    stamps: Stamps
-    since: datetime
-    ends_at: datetime | None
+    terms: Terms
     cost_bytes: int
-
-    def is_of(self, now: datetime) -> bool:
-        """Say whether the clock has nothing against it; one that was set back has."""
-        return self.since <= now and (self.ends_at is None or now < self.ends_at)
 
 
 class Memo:
@@ -106,7 +170,7 @@ class Memo:
         Raises: what `derive` raises, which is not remembered.
         """
         if not self.is_on:
-            return (await derive()).value
+            return (await derive()).value  # What nobody notes, nothing is made of that would be remembered.
         entry = await self._find(key)
         if entry is None and (under_way := self._under_way.get(key)) is not None:
             with suppress(TimeoutError):
@@ -117,6 +181,7 @@ class Memo:
             self.missed += 1
             return await self._derive(key, derive)
         self.found += 1
+        _note(entry.terms.stamps, entry.terms.since, entry.terms.ends_at)
         return cast("T", entry.value)  # A key stands for one kind of value.
 
     def forget(self, key: Key) -> None:
@@ -129,7 +194,7 @@ class Memo:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        holds = entry.is_of(self._now()) and await self._checks.hold(entry.stamps)
+        holds = entry.terms.are_of(self._now()) and await self._checks.hold(entry.terms.stamps)
         if self._entries.get(key) is entry:  # Another may have taken its place during the look.
             if holds:
                 self._entries.move_to_end(key)
@@ -148,6 +213,7 @@ class Memo:
             if is_first:
                 del self._under_way[key]
             is_over.set()
+        _note(derived.stamps, since, derived.ends_at)
         return derived.value
 
     def _keep(self, key: Key, derived: Derived[Any], since: datetime) -> None:
@@ -158,7 +224,13 @@ class Memo:
         if cost_bytes > self._limit_bytes // _LARGEST_PART:
             return
         self.forget(key)
-        self._entries[key] = _Entry(derived.value, stamps, since, derived.ends_at, cost_bytes)
+        self._entries[key] = _Entry(derived.value, Terms(stamps, since, derived.ends_at), cost_bytes)
         self._total_bytes += cost_bytes
         while self._total_bytes > self._limit_bytes:
             self.forget(next(iter(self._entries)))
+
+
+def _note(stamps: Stamps | None, since: datetime, ends_at: datetime | None) -> None:
+    trace = _TRACE.get()
+    if trace is not None:
+        trace.note(stamps, since, ends_at)

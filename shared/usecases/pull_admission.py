@@ -27,7 +27,7 @@ from shared.ports.metadata_store import Reading
 from shared.principals import Anonymous, Principal, user_of
 from shared.usecases.admission import Admission, pull_rules
 from shared.usecases.authentication import Authentication, Recognised
-from shared.usecases.memo import Derived, Key, Memo
+from shared.usecases.memo import Derived, Key, Memo, end_trace_at
 from shared.usecases.standing import is_member_below, level_in_group, level_in_project
 from shared.usecases.visits import (
     AnyVisit,
@@ -102,6 +102,7 @@ class PullAdmission:
             # The row itself tells whether another process has noted the use of the token meanwhile.
             self.memo.forget(key)
             caller = await self.memo(key, derive)
+        end_trace_at(self.admission.use_due_at(caller.found))
         if not caller.is_there:
             raise NotFound
         return caller.visit

@@ -4,14 +4,14 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from services.api.content_disposition import attachment
 from services.api.handlers.paths import file_path, record_ids
-from services.api.keys import USE_CASES, VISIT, visit_of
+from services.api.keys import OFFER, USE_CASES, VISIT, visit_of
 from services.api.presenters.file_response import Representation, Source, plan_response, send
+from services.api.ready_answers import Offer, is_download
 from shared.errors import NotFound, RecordNotFound
 from shared.models import PackageFileId, PackageId
 from shared.usecases.download import Download, NeighbourDownload, OpenPackageFile
@@ -20,7 +20,6 @@ _METADATA_SUFFIX = ".metadata"
 _PROVENANCE_SUFFIX = ".provenance"
 _CONTENT_TYPE = "application/octet-stream"
 _PROVENANCE_CONTENT_TYPE = "application/vnd.pypi.integrity.v1+json"
-_SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 async def file(request: web.Request) -> web.StreamResponse:
@@ -69,7 +68,7 @@ async def send_package_file(request: web.Request, download: Download) -> web.Str
     )
     plan = plan_response(request.method, request.headers, representation)
     response = await send(request, plan, _source(use_cases.open_package_file, download))
-    if request.method == hdrs.METH_GET and plan.status in _SERVED:
+    if is_download(request, response):
         use_cases.note_download(file.package_id)
     return response
 
@@ -77,6 +76,8 @@ async def send_package_file(request: web.Request, download: Download) -> web.Str
 async def _file(request: web.Request, sha256: str, file_name: str) -> web.StreamResponse:
     open_package_file = request.app[USE_CASES].open_package_file
     download = await open_package_file(visit_of(request), sha256=sha256, file_name=file_name)
+    if download.file.created_at <= datetime.now(UTC):  # Else the answer says another time each second.
+        request[OFFER] = Offer(of_file_in=download.file.package_id)
     return await send_package_file(request, download)
 
 
@@ -113,6 +114,7 @@ async def _send_neighbour(
         cache_control=cache_control,
         headers={hdrs.CONTENT_TYPE: content_type},
     )
+    request[OFFER] = Offer()
     return await send(request, plan_response(request.method, request.headers, representation), download.raw)
 
 

@@ -5,13 +5,14 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from services.api.handlers.paths import file_path
-from services.api.keys import USE_CASES, visit_of
+from services.api.keys import OFFER, USE_CASES, visit_of
 from services.api.negotiation import SimpleFormat, choose_format
 from services.api.origin import external_url
 from services.api.presenters import simple_html, simple_json
 from services.api.presenters.links import Links
 from services.api.presenters.redirects import moved_upstream
 from services.api.presenters.text_response import RenderedPage, revalidated_response
+from services.api.ready_answers import Offer
 from shared.errors import NotFound
 from shared.models import Visibility
 from shared.names import normalize_name
@@ -94,6 +95,7 @@ def _format(request: web.Request) -> SimpleFormat:
 async def _answer(request: web.Request, visit: AnyVisit, page: RenderedPage, wanted: SimpleFormat) -> web.Response:
     # What a group shows depends on who asks, even when everybody may.
     is_public = isinstance(visit, Visit) and visit.project.packages_visibility is Visibility.PUBLIC
+    request[OFFER] = Offer()
     form = "v1" if wanted is SimpleFormat.HTML else ""
     return await revalidated_response(
         request, page, content_type=f"{wanted}; charset=utf-8", is_public=is_public, form=form

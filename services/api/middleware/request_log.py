@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from services.api.framing import is_last
-from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, METRICS, PRINCIPAL, REQUEST_ID
+from services.api.keys import CLIENT, HAS_BEGUN, LIFECYCLE, LOGGED, METRICS, PRINCIPAL, REQUEST_ID
 from services.api.origin import client_address
 from services.api.routes import endpoint_of
 from shared.principals import Known, actor_of
@@ -77,6 +77,7 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
             "seconds": round(seconds, 6),
             "principal": actor_of(principal) if isinstance(principal, Known) else None,
         }
+        request[LOGGED] = fields
         if status is None:
             # The client went away, or something broke while the answer was being sent.
             log.warning("request.cut_off", **fields)

@@ -1,0 +1,252 @@
+"""Answers to requests that were seen before, byte for byte: given by the connection itself, without parsing anything.
+
+An answer that a handler has offered is kept under a digest of the whole head that asked for it. When a connection that
+waits for a request receives exactly these bytes again, the answer may only be another for one of four reasons:
+
+- something that it was made of has changed: it carries the stamps of all values that the memory handed out for it
+  (`memo.traced`), and is given only after a look at their counters that began when the request had come;
+- the clock: it carries since and until when it holds, which is at most until a use of its token is to be noted;
+- who is at the other end: what proxies say counts for those alone that are trusted, so their address is in the digest;
+- what the process is about: one that drains, a client that is blocked, a connection that cannot take it.
+
+Whatever speaks against it, the bytes go the ordinary way, through the parser, and what comes out is kept in its place.
+
+All requests that are received in one turn of the loop are answered at its end, after one look for all of them.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+from aiohttp import hdrs, web
+
+from services.api.conditions import http_date
+from services.api.lifecycle import Lifecycle
+from shared.models import PackageId
+from shared.ports.change_checks import ChangeChecks, Stamps
+from shared.ports.failed_attempts import FailedAttempts, IpAddress
+from shared.usecases.memo import Terms
+
+log = structlog.get_logger()
+
+LONGEST_HEAD_BYTES = 4096
+_ENTRY_BYTES = 2048
+_STAMP_BYTES = 200
+_LARGEST_PART = 16
+"""What takes more than this part of the whole is not kept."""
+_DOWNLOADS = frozenset({200, 206})
+_END = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a handler says of an answer that may be kept: it was made of values from the memory and of the head alone.
+
+    Args:
+        of_file_in: the package whose file was asked for, whatever of it is sent.
+    """
+
+    of_file_in: PackageId | None = None
+
+
+def is_download(request: web.BaseRequest, response: web.StreamResponse) -> bool:
+    """Say whether the answer to a request for a file holds the file, or some of it."""
+    return request.method == hdrs.METH_GET and response.status in _DOWNLOADS
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyAnswer:
+    """An answer as it goes over the wire, in the pieces between what is new in each: the date, and the request's id.
+
+    Args:
+        client: to whom it was given first; another may get it when it is no proxy that speaks for many.
+        logged: what the request log says of each, but for what is new.
+        downloaded: the package of which it holds a file.
+    """
+
+    before_date: bytes
+    before_id: bytes
+    body: bytes
+    terms: Terms
+    client: IpAddress
+    logged: Mapping[str, Any]
+    downloaded: PackageId | None
+
+    @property
+    def cost_bytes(self) -> int:
+        """Return about how much memory it takes; its body may be shared with others."""
+        told = len(self.before_date) + len(self.before_id) + len(self.body)
+        return _ENTRY_BYTES + told + _STAMP_BYTES * len(self.terms.stamps.counters)
+
+
+class Asker(Protocol):
+    """The connection that a request came from.
+
+    Args:
+        asked: its request that waits for a ready answer.
+        client: who is at its other end; None when that is a proxy.
+    """
+
+    asked: "Asked | None"
+    client: IpAddress | None
+
+    def can_be_answered(self) -> bool:
+        """Say whether it is open, waits for a request, and has sent all that it was given before."""
+        ...
+
+    def answer(self, data: bytes) -> None:
+        """Send the whole answer to the request that came last."""
+        ...
+
+    def receive(self, data: bytes) -> None:
+        """Let bytes go the ordinary way."""
+        ...
+
+
+class Asked(NamedTuple):  # Made for each request: a dataclass that is frozen takes three times as long.
+    """A request for which an answer is ready, if it still holds.
+
+    Args:
+        came_at: by the loop's clock.
+    """
+
+    asker: Asker
+    head: bytes
+    key: bytes
+    answer: ReadyAnswer
+    came_at: float
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ReadyAnswers:
+    """Keeps answers within a bound, and gives them; those that nobody has asked for the longest go first."""
+
+    def __init__(
+        self,
+        checks: ChangeChecks,
+        lifecycle: Lifecycle,
+        failed_attempts: FailedAttempts,
+        note_download: Callable[[PackageId], None],
+        *,
+        limit_bytes: int,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        """Make it, empty.
+
+        Args:
+            limit_bytes: about how much it may take.
+            now: the clock, in UTC.
+        """
+        self._checks = checks
+        self._lifecycle = lifecycle
+        self._failed_attempts = failed_attempts
+        self._note_download = note_download
+        self._limit_bytes = limit_bytes
+        self._now = now
+        self._answers: OrderedDict[bytes, ReadyAnswer] = OrderedDict()
+        self._total_bytes = 0
+        # Heads hold secrets: what is kept of them tells nobody anything who does not know this.
+        self._secret = hashlib.sha256(secrets.token_bytes(64))
+        self._asked: list[Asked] = []
+        self._looking: set[asyncio.Task[None]] = set()
+        self.given = 0
+
+    def digest(self, peer: str) -> "hashlib._Hash":
+        """Return what the digests of all heads of one connection begin with.
+
+        Args:
+            peer: the address of a proxy that is trusted; empty for anybody else.
+        """
+        begun = self._secret.copy()
+        begun.update(f"{peer}\n".encode())
+        return begun
+
+    def find(self, key: bytes) -> ReadyAnswer | None:
+        """Return the answer to a head with this digest, whether or not it still holds."""
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+        return None if self._lifecycle.is_draining else answer
+
+    def keep(self, key: bytes, answer: ReadyAnswer) -> None:
+        """Keep the answer to a head with this digest, in the place of another."""
+        self._forget(key)
+        if answer.cost_bytes > self._limit_bytes // _LARGEST_PART:
+            return
+        self._answers[key] = answer
+        self._total_bytes += answer.cost_bytes
+        while self._total_bytes > self._limit_bytes:
+            self._forget(next(iter(self._answers)))
+
+    def ask(self, asked: Asked) -> None:
+        """Have the request answered at the end of this turn of the loop, one way or the other."""
+        asked.asker.asked = asked
+        self._lifecycle.begin_request()
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._answer_all)
+        self._asked.append(asked)
+
+    def _answer_all(self) -> None:
+        asked, self._asked = self._asked, []
+        try:
+            held = self._checks.hold_at_once([one.answer.terms.stamps for one in asked])
+        except BaseException:
+            self._give(asked, [False] * len(asked))
+            raise
+        if held is not None:
+            self._give(asked, held)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer_later(asked), name="larder ready answers")
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _answer_later(self, asked: list[Asked]) -> None:
+        hold = False
+        try:
+            stamps = Stamps.of_all(one.answer.terms.stamps for one in asked)
+            hold = stamps is not None and await self._checks.hold(stamps)
+        finally:
+            self._give(asked, [hold] * len(asked))
+
+    def _give(self, asked: list[Asked], held: list[bool]) -> None:
+        now, at = self._now(), asyncio.get_running_loop().time()
+        date = http_date(now).encode()
+        for one, holds in zip(asked, held, strict=True):
+            self._lifecycle.end_request()
+            asker, answer = one.asker, one.answer
+            if asker.asked is not one:
+                continue  # More came from this client meanwhile, and all of it went the ordinary way.
+            asker.asked = None
+            client = asker.client or answer.client
+            if (
+                holds
+                and answer.terms.are_of(now)
+                and not self._lifecycle.is_draining
+                and not self._failed_attempts.seconds_blocked(client)
+                and asker.can_be_answered()
+            ):
+                request_id = secrets.token_hex(10)
+                asker.answer(
+                    b"".join((answer.before_date, date, answer.before_id, request_id.encode(), _END, answer.body))
+                )
+                self.given += 1
+                if answer.downloaded is not None:
+                    self._note_download(answer.downloaded)
+                fields = {**answer.logged, "client": str(client), "seconds": round(at - one.came_at, 6)}
+                log.info("request.finished", request_id=request_id, **fields)
+            else:
+                asker.receive(one.head)
+
+    def _forget(self, key: bytes) -> None:
+        answer = self._answers.pop(key, None)
+        if answer is not None:
+            self._total_bytes -= answer.cost_bytes
