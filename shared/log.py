@@ -7,14 +7,17 @@ headers or settings.
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from shared.log_lines import StandardErrorLines
 from shared.settings import LogFormat
 
+# Made once; `json.dumps` with options would make one for each line.
+_encode = json.JSONEncoder(default=repr).encode
 _LIBRARY_LEVELS = {
     "aiohttp.access": logging.CRITICAL,  # request_log says it once, with ids
     "arq": logging.WARNING,  # prints a job's arguments at INFO
@@ -24,25 +27,50 @@ _LIBRARY_LEVELS = {
 }
 
 
-class StandardErrorLines:
-    """Writes whole lines to standard error. One that cannot be written harms nothing but the log."""
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """Lines of which nearly all is known before they are due: they are rendered once, for many.
 
-    def msg(self, line: str) -> None:
-        """Write one line."""
-        with suppress(OSError, ValueError):
-            sys.stderr.buffer.write(f"{line}\n".encode("utf-8", "backslashreplace"))
-            sys.stderr.buffer.flush()
+    Args:
+        process: as every line has it.
+    """
 
-    debug = info = warning = error = critical = msg
+    process: str
+    lines: StandardErrorLines
+
+    def form(self, event: str, fields: Mapping[str, Any], *, new: Mapping[str, str]) -> bytes:
+        """Return the line as structlog would write it at level info, to be filled with what is another in each.
+
+        Args:
+            new: those of the fields that are filled in, in their order, and the form that each has: `%.6f`, `"%b"`.
+                The request's id and the timestamp follow them, as bytes.
+        """
+        forms = {**new, "request_id": '"%b"', "timestamp": '"%b"'}
+        marks = {name: f"\0{name}" for name in forms}
+        told = {name: marks.get(name, value) for name, value in fields.items()}
+        told |= {"event": event, "request_id": marks["request_id"], "level": "info"}
+        told |= {"timestamp": marks["timestamp"], "process": self.process}
+        form = _encode(told).replace("%", "%%")
+        for name, mark in marks.items():
+            form = form.replace(_encode(mark), forms[name])
+        return f"{form}\n".encode()
+
+    def add(self, lines: list[bytes]) -> None:
+        """Write filled forms."""
+        self.lines.add(lines)
 
 
-def configure_logging(log_format: LogFormat, *, process: str) -> None:
+def configure_logging(log_format: LogFormat, *, process: str) -> JsonLines | None:
     """Set up structlog, and the standard library's loggers through it, for the life of this process.
 
     Args:
         log_format: JSON for machines, console for people.
         process: bound to every line: "api", "worker", "supervisor".
+
+    Returns:
+        By what lines may be written that are due all the time; None when they are for people.
     """
+    lines = StandardErrorLines()
     shared_processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -57,9 +85,7 @@ def configure_logging(log_format: LogFormat, *, process: str) -> None:
     shared_processors.append(bind_process)
     renderer: list[Any]
     if log_format is LogFormat.JSON:
-        # An encoder of our own is made once; `json.dumps` with options would make one for each line.
-        encode = json.JSONEncoder(default=repr).encode
-        as_json = structlog.processors.JSONRenderer(lambda line, **_: encode(line))
+        as_json = structlog.processors.JSONRenderer(lambda line, **_: _encode(line))
         renderer = [structlog.processors.format_exc_info, as_json]
     else:
         # Plain: the richer formatter prints local variables, and some of those are secrets.
@@ -79,7 +105,8 @@ def configure_logging(log_format: LogFormat, *, process: str) -> None:
     # Our own lines go to the same place without the detour through `logging`, which costs more than all else of a line.
     structlog.configure(
         processors=[*shared_processors, *renderer],
-        logger_factory=lambda *_: StandardErrorLines(),
+        logger_factory=lambda *_: lines,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
+    return JsonLines(process, lines) if log_format is LogFormat.JSON else None

@@ -17,6 +17,8 @@ _QUICK = ["os.access", "os.getcwd", "os.path.abspath", "os.stat"]
 _MIGRATIONS = ("shared/metadata/migrate.py", ["expected_revision", "_upgrade"])
 # Readers of a WAL wait for nobody, and a look at a counter takes less than a hop to another thread would.
 _CHANGE_CHECKS = ("shared/metadata/change_checks.py", ["_look", "_holds", "close"])
+# It asks first whether anything is taken.
+_LOG_LINES = ("shared/log_lines.py", ["_write", "_write_buffered"])
 
 
 def pytest_configure() -> None:
@@ -34,6 +36,7 @@ def _no_call_blocks_the_loop() -> Iterator[None]:
     for call in blockbuster.functions.values():
         call.can_block_in(*_MIGRATIONS)
         call.can_block_in(*_CHANGE_CHECKS)
+        call.can_block_in(*_LOG_LINES)
     blockbuster.activate()
     yield
     blockbuster.deactivate()

@@ -24,12 +24,12 @@ async def serve(settings: Settings, *, socket: Socket | None) -> None:
             name.
     """
     require_c_parser()
-    configure_logging(settings.log_format, process="api")
+    lines = configure_logging(settings.log_format, process="api")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = create_app(settings)
+    app = create_app(settings, lines=lines)
     async with listening(app, socket) as server:
         log.info("api.started", addresses=[list(bound.getsockname()[:2]) for bound in server.sockets])
         await stop.wait()

@@ -14,6 +14,7 @@ from services.api.keys import (
     LIFECYCLE,
     METRICS,
     NUMBERS,
+    LINES,
     PAGES,
     READY_ANSWERS,
     SETTINGS,
@@ -34,15 +35,21 @@ from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases, make_use_cases
 from shared.backends import Backends, open_backends
 from shared.metrics import Numbers
+from shared.log import JsonLines
 from shared.settings import Settings
 
 
-def create_app(settings: Settings) -> web.Application:
-    """Return the application; it opens its backends when it starts and closes them when it ends."""
+def create_app(settings: Settings, *, lines: JsonLines | None = None) -> web.Application:
+    """Return the application; it opens its backends when it starts and closes them when it ends.
+
+    Args:
+        lines: by what it may write lines that are due all the time; None: as all others.
+    """
     app = web.Application(middlewares=[log_request, answer_errors, run_guard])
     app[SETTINGS] = settings
     app[METRICS] = metrics = ApiMetrics()
     app[NUMBERS] = Numbers(metrics.registry, title="larder api", data_dir=settings.data_dir)
+    app[LINES] = lines
     add_routes(app)
     app.on_response_prepare.append(finish_head)
     app.cleanup_ctx.append(_live)
@@ -54,7 +61,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[LIFECYCLE] = lifecycle = Lifecycle(app[SETTINGS].limits.grace_seconds)
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
-        app[READY_ANSWERS] = _ready_answers(app[SETTINGS], backends, lifecycle, use_cases)
+        app[READY_ANSWERS] = _ready_answers(app, backends, lifecycle, use_cases)
         app[VERSION] = await asyncio.to_thread(_installed_version)
         # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
         describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
@@ -69,16 +76,18 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
 
 
 def _ready_answers(
-    settings: Settings, backends: Backends, lifecycle: Lifecycle, use_cases: UseCases
+    app: web.Application, backends: Backends, lifecycle: Lifecycle, use_cases: UseCases
 ) -> ReadyAnswers | None:
-    if not settings.ready_answer_bytes:
+    limit_bytes = app[SETTINGS].ready_answer_bytes
+    if not limit_bytes:
         return None
     return ReadyAnswers(
         backends.change_checks,
         lifecycle,
         backends.failed_attempts,
         use_cases.note_download,
-        limit_bytes=settings.ready_answer_bytes,
+        app[LINES],
+        limit_bytes=limit_bytes,
     )
 
 

@@ -1,5 +1,6 @@
 """Which answers may be kept as they are, and for which heads: everything else is made anew each time."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -8,7 +9,7 @@ from aiohttp.http import HttpVersion11
 from services.api.credentials import read_credentials
 from services.api.keys import CLIENT, LOGGED, OFFER, PRINCIPAL
 from services.api.middleware.request_log import REQUEST_ID_HEADER
-from services.api.ready_answers import LONGEST_HEAD_BYTES, ReadyAnswer, is_download
+from services.api.ready_answers import LONGEST_HEAD_BYTES, Client, ReadyAnswer, is_download
 from shared.credentials import Door
 from shared.principals import Anonymous
 from shared.usecases.authentication import brings_secret
@@ -17,7 +18,6 @@ from shared.usecases.memo import Terms
 _STATUSES = frozenset({200, 206, 304})
 _END = b"\r\n\r\n"
 _OTHER_FRAMING = (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.EXPECT, hdrs.UPGRADE, hdrs.TRAILER)
-_NEW_EACH_TIME = ("client", "seconds")
 
 
 def is_whole_head(data: bytes) -> bool:
@@ -30,8 +30,18 @@ def is_whole_head(data: bytes) -> bool:
     )
 
 
-def ready_answer(request: web.BaseRequest, response: web.StreamResponse, terms: Terms | None) -> ReadyAnswer | None:
-    """Return the answer that was given to the request, if another request with the same head may get it, too."""
+def ready_answer(
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    terms: Terms | None,
+    line: Callable[[Mapping[str, Any]], bytes | None],
+) -> ReadyAnswer | None:
+    """Return the answer that was given to the request, if another request with the same head may get it, too.
+
+    Args:
+        terms: for how long all that it was made of holds.
+        line: gives the form of its line in the request log.
+    """
     offer, logged, client = request.get(OFFER), request.get(LOGGED), request.get(CLIENT)
     if offer is None or logged is None or client is None or terms is None:
         return None
@@ -43,9 +53,8 @@ def ready_answer(request: web.BaseRequest, response: web.StreamResponse, terms: 
     pieces, body = _head_in_pieces(response), _body(request, response)
     if pieces is None or body is None:
         return None
-    fields = {name: value for name, value in logged.items() if name not in _NEW_EACH_TIME}
     downloaded = offer.of_file_in if is_download(request, response) else None
-    return ReadyAnswer(*pieces, body, terms, client, fields, downloaded)
+    return ReadyAnswer(*pieces, body, terms, Client.at(client), logged, line(logged), downloaded)
 
 
 def _is_plain(request: web.BaseRequest) -> bool:

@@ -12,6 +12,7 @@ from services.api.ready_answers import Offer, ReadyAnswers
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
 from shared.metrics import Numbers
+from shared.log import JsonLines
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.principals import Principal
 from shared.protection import ProtectionTerms
@@ -31,6 +32,8 @@ VERSION = web.AppKey("version", str)
 """Of the installed Larder."""
 DESCRIPTION: web.AppKey[Callable[[], dict[str, Any]]] = web.AppKey("description")
 """Gives the OpenAPI document of the whole URL table."""
+LINES: web.AppKey[JsonLines | None] = web.AppKey("lines")
+"""None where each line is written by structlog."""
 READY_ANSWERS: web.AppKey[ReadyAnswers | None] = web.AppKey("ready_answers")
 """None where they are off."""
 PAGES = web.AppKey("pages", Pages)

@@ -16,11 +16,10 @@ from services.api.keepable import is_whole_head, ready_answer
 from services.api.middleware.request_log import COMMON_HEADERS, REQUEST_ID_HEADER, new_request_id
 from services.api.origin import direct_client
 from services.api.presenters.json_response import json_response
-from services.api.ready_answers import Asked
+from services.api.ready_answers import Asked, Client
 from services.api.refusal import Refusal, bare_answer
 from services.api.sending import SendingWatch
 from shared.limits import Limits
-from shared.ports.failed_attempts import IpAddress
 from shared.usecases.memo import traced
 
 log = structlog.get_logger()
@@ -75,7 +74,7 @@ class Connection(web.RequestHandler):
         self._is_between_requests = True
         self._key: bytes | None = None
         self.asked: Asked | None = None
-        self.client: IpAddress | None = None
+        self.client: Client | None = None
 
     @property
     def idle_since(self) -> float | None:
@@ -183,7 +182,7 @@ class Connection(web.RequestHandler):
             return await super()._handle_request(request, start_time, request_handler)
         with traced() as trace:
             response, has_failed = await super()._handle_request(request, start_time, request_handler)
-        answer = None if has_failed else ready_answer(request, response, trace.terms())
+        answer = None if has_failed else ready_answer(request, response, trace.terms(), self._ready.line)
         if answer is not None:
             self._ready.keep(key, answer)
         return response, has_failed
@@ -200,7 +199,8 @@ class Connection(web.RequestHandler):
 
     def _see_peer(self, peer: str) -> None:
         if self._ready is not None:
-            self.client = direct_client(peer, self._connections.trusted_proxies)
+            address = direct_client(peer, self._connections.trusted_proxies)
+            self.client = Client.at(address) if address is not None else None
             self._begun_digest = self._ready.digest("" if self.client else peer)
 
     def _give_up_head(self) -> None:

@@ -28,6 +28,7 @@ from aiohttp import hdrs, web
 
 from services.api.conditions import http_date
 from services.api.lifecycle import Lifecycle
+from shared.log import JsonLines
 from shared.models import PackageId
 from shared.ports.change_checks import ChangeChecks, Stamps
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
@@ -41,7 +42,26 @@ _STAMP_BYTES = 200
 _LARGEST_PART = 16
 """What takes more than this part of the whole is not kept."""
 _DOWNLOADS = frozenset({200, 206})
+_ID_BYTES = 10
+_NEW = {"client": '"%b"', "seconds": "%.6f"}
 _END = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from.
+
+    Args:
+        name: as the log has it.
+    """
+
+    address: IpAddress
+    name: bytes
+
+    @classmethod
+    def at(cls, address: IpAddress) -> "Client":
+        """Return the client at this address."""
+        return cls(address, str(address).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +87,7 @@ class ReadyAnswer:
     Args:
         client: to whom it was given first; another may get it when it is no proxy that speaks for many.
         logged: what the request log says of each, but for what is new.
+        line: the same as a form; None where structlog writes it.
         downloaded: the package of which it holds a file.
     """
 
@@ -74,8 +95,9 @@ class ReadyAnswer:
     before_id: bytes
     body: bytes
     terms: Terms
-    client: IpAddress
+    client: Client
     logged: Mapping[str, Any]
+    line: bytes | None
     downloaded: PackageId | None
 
     @property
@@ -94,7 +116,7 @@ class Asker(Protocol):
     """
 
     asked: "Asked | None"
-    client: IpAddress | None
+    client: Client | None
 
     def can_be_answered(self) -> bool:
         """Say whether it is open, waits for a request, and has sent all that it was given before."""
@@ -136,6 +158,7 @@ class ReadyAnswers:
         lifecycle: Lifecycle,
         failed_attempts: FailedAttempts,
         note_download: Callable[[PackageId], None],
+        lines: JsonLines | None,
         *,
         limit_bytes: int,
         now: Callable[[], datetime] = _now,
@@ -150,6 +173,7 @@ class ReadyAnswers:
         self._lifecycle = lifecycle
         self._failed_attempts = failed_attempts
         self._note_download = note_download
+        self._lines = lines
         self._limit_bytes = limit_bytes
         self._now = now
         self._answers: OrderedDict[bytes, ReadyAnswer] = OrderedDict()
@@ -169,6 +193,10 @@ class ReadyAnswers:
         begun = self._secret.copy()
         begun.update(f"{peer}\n".encode())
         return begun
+
+    def line(self, fields: Mapping[str, Any]) -> bytes | None:
+        """Return the form of the line in the request log; None where structlog writes it."""
+        return self._lines.form("request.finished", fields, new=_NEW) if self._lines else None
 
     def find(self, key: bytes) -> ReadyAnswer | None:
         """Return the answer to a head with this digest, whether or not it still holds."""
@@ -219,32 +247,35 @@ class ReadyAnswers:
 
     def _give(self, asked: list[Asked], held: list[bool]) -> None:
         now, at = self._now(), asyncio.get_running_loop().time()
-        date = http_date(now).encode()
-        for one, holds in zip(asked, held, strict=True):
+        date, timestamp = http_date(now).encode(), now.isoformat().replace("+00:00", "Z").encode()
+        ids = secrets.token_hex(_ID_BYTES * len(asked)).encode()
+        lines: list[bytes] = []
+        for number, (one, holds) in enumerate(zip(asked, held, strict=True)):
             self._lifecycle.end_request()
             asker, answer = one.asker, one.answer
             if asker.asked is not one:
                 continue  # More came from this client meanwhile, and all of it went the ordinary way.
             asker.asked = None
             client = asker.client or answer.client
-            if (
-                holds
-                and answer.terms.are_of(now)
-                and not self._lifecycle.is_draining
-                and not self._failed_attempts.seconds_blocked(client)
-                and asker.can_be_answered()
-            ):
-                request_id = secrets.token_hex(10)
-                asker.answer(
-                    b"".join((answer.before_date, date, answer.before_id, request_id.encode(), _END, answer.body))
-                )
-                self.given += 1
-                if answer.downloaded is not None:
-                    self._note_download(answer.downloaded)
-                fields = {**answer.logged, "client": str(client), "seconds": round(at - one.came_at, 6)}
-                log.info("request.finished", request_id=request_id, **fields)
-            else:
+            if not holds or not answer.terms.are_of(now) or self._is_in_the_way(client) or not asker.can_be_answered():
                 asker.receive(one.head)
+                continue
+            request_id = ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
+            asker.answer(b"".join((answer.before_date, date, answer.before_id, request_id, _END, answer.body)))
+            self.given += 1
+            if answer.downloaded is not None:
+                self._note_download(answer.downloaded)
+            seconds = at - one.came_at
+            if answer.line is None:
+                fields = {**answer.logged, "client": str(client.address), "seconds": round(seconds, 6)}
+                log.info("request.finished", request_id=request_id.decode(), **fields)
+            else:
+                lines.append(answer.line % (client.name, seconds, request_id, timestamp))
+        if self._lines is not None:
+            self._lines.add(lines)
+
+    def _is_in_the_way(self, client: Client) -> bool:
+        return self._lifecycle.is_draining or self._failed_attempts.seconds_blocked(client.address) > 0
 
     def _forget(self, key: bytes) -> None:
         answer = self._answers.pop(key, None)
