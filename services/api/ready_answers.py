@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import structlog
@@ -149,8 +150,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(1)
+def _date(second: int) -> bytes:
+    return http_date(datetime.fromtimestamp(second, UTC)).encode()
+
+
 class ReadyAnswers:
-    """Keeps answers within a bound, and gives them; those that nobody has asked for the longest go first."""
+    """Keeps answers within a bound, and gives them; those that nobody has asked for the longest go first.
+
+    Args:
+        given: how many answers were.
+        outdated: how many were not, because what they were made of had changed.
+    """
 
     def __init__(
         self,
@@ -183,6 +194,7 @@ class ReadyAnswers:
         self._asked: list[Asked] = []
         self._looking: set[asyncio.Task[None]] = set()
         self.given = 0
+        self.outdated = 0
 
     def digest(self, peer: str) -> "hashlib._Hash":
         """Return what the digests of all heads of one connection begin with.
@@ -247,7 +259,7 @@ class ReadyAnswers:
 
     def _give(self, asked: list[Asked], held: list[bool]) -> None:
         now, at = self._now(), asyncio.get_running_loop().time()
-        date, timestamp = http_date(now).encode(), now.isoformat().replace("+00:00", "Z").encode()
+        date, timestamp = _date(int(now.timestamp())), now.isoformat().replace("+00:00", "Z").encode()
         ids = secrets.token_hex(_ID_BYTES * len(asked)).encode()
         lines: list[bytes] = []
         for number, (one, holds) in enumerate(zip(asked, held, strict=True)):
@@ -258,6 +270,7 @@ class ReadyAnswers:
             asker.asked = None
             client = asker.client or answer.client
             if not holds or not answer.terms.are_of(now) or self._is_in_the_way(client) or not asker.can_be_answered():
+                self.outdated += not holds
                 asker.receive(one.head)
                 continue
             request_id = ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]

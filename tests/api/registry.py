@@ -18,8 +18,9 @@ from urllib.parse import quote
 import aiohttp
 
 from services.api.app import create_app
-from services.api.keys import LIFECYCLE
+from services.api.keys import LIFECYCLE, READY_ANSWERS
 from services.api.lifecycle import Lifecycle
+from services.api.ready_answers import ReadyAnswers
 from services.api.server import listening
 from services.worker.inspection import DistributionInspector, InspectionLimits
 from services.worker.metrics import WorkerMetrics
@@ -61,6 +62,7 @@ class Registry:
     settings: Settings
     backends: Backends
     lifecycle: Lifecycle
+    ready_answers: ReadyAnswers | None
     session: aiohttp.ClientSession
     project_id: ProjectId
 
@@ -227,6 +229,7 @@ async def running_registry(settings: Settings) -> AsyncIterator[Registry]:
             settings=settings,
             backends=backends,
             lifecycle=app[LIFECYCLE],
+            ready_answers=app[READY_ANSWERS],
             session=session,
             project_id=first.project_id,
         )
