@@ -196,6 +196,10 @@ class ReadyAnswers:
         self.given = 0
         self.outdated = 0
 
+    def __len__(self) -> int:
+        """Return how many answers are kept."""
+        return len(self._answers)
+
     def digest(self, peer: str) -> "hashlib._Hash":
         """Return what the digests of all heads of one connection begin with.
 

@@ -41,8 +41,8 @@ class RawConnection:
 
 
 @asynccontextmanager
-async def connected(registry: Registry) -> AsyncIterator[RawConnection]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", registry.port)
+async def connected(registry: Registry, *, local_address: str = "127.0.0.1") -> AsyncIterator[RawConnection]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", registry.port, local_addr=(local_address, 0))
     try:
         yield RawConnection(reader, writer)
     finally:

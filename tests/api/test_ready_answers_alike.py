@@ -36,8 +36,7 @@ def environment() -> dict[str, str]:
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 7))])
 async def test_what_is_ready_changes_no_answer(settings: Settings, seed: int) -> None:
     given, outdated = await _ask_both(settings, seed, rounds=12)
-    print(given, outdated)
-    assert given > 60
+    assert given > 25
     assert outdated > 5
 
 
@@ -49,7 +48,7 @@ async def test_what_is_ready_changes_no_answer_on_postgresql(
     postgresql_server.empty_database(postgresql_database)
     settings = replace(settings, database_url=postgresql_server.url(postgresql_database))
     given, outdated = await _ask_both(settings, 1, rounds=12)
-    assert given > 60
+    assert given > 25
     assert outdated > 5
 
 
@@ -77,10 +76,9 @@ async def _ask_both(settings: Settings, seed: int, *, rounds: int) -> tuple[int,
                     for sent in (plain, _packets(chance, question, chance.choice(questions)), plain):
                         told, expected = [await _exchange(one, sent) for one in pair]
                         assert told == expected, (sent, happened)
-                        assert told.answers, sent
                         if told.is_over:
                             pair = await _connect(stack, ready, other)
-                        found = _ETAG.search(told.answers[0])
+                        found = _ETAG.search(told.answers[0]) if told.answers else None
                         if found:
                             etags[question.path] = found[1].decode()
                 happened = await world.happen()
@@ -93,10 +91,17 @@ async def _connect(stack: AsyncExitStack, *registries: Registry) -> list[RawConn
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Pieces that are sent one by one, and the methods of the requests in them."""
+    """What is sent on a connection.
+
+    Args:
+        pieces: sent one by one.
+        methods: of the requests in them.
+        is_odd: the connection may end with it.
+    """
 
     pieces: tuple[bytes, ...]
     methods: tuple[str, ...]
+    is_odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class Told:
     """What came back, and what was logged; without what is new each time.
 
     Args:
-        is_over: the connection has ended.
+        is_over: the connection is not to be used any more.
     """
 
     answers: list[bytes]
@@ -116,28 +121,34 @@ def _packets(chance: random.Random, question: Question, other: Question) -> Sent
     """Return one of the ways to send a request, alone or with another."""
     head, second = _head(question), _head(other)
     cut = chance.randrange(1, len(head))
-    alone: list[tuple[bytes, ...]] = [
-        *[(head,)] * 12,
+    regular: list[tuple[bytes, ...]] = [
+        *[(head,)] * 10,
         (head[:cut], head[cut:]),
         (b"\r\n" + head,),
         (b"\r\n", head),
+        (_with(head, b"Connection: keep-alive"),),
+        (_with(head, b"Content-Length: 0"),),
+    ]
+    with_another = [(head + second,), (head, second), (head + second[:20], second[20:]), (head, second, b"\r\n")]
+    odd = [
         (head.replace(b" HTTP/1.1", b" HTTP/1.0"),),
         (_with(head, b"Connection: close"),),
-        (_with(head, b"Connection: keep-alive"),),
         (_with(head, b"Content-Length: 3") + b"abc",),
-        (_with(head, b"Content-Length: 0"),),
         (_with(head, b"Expect: 100-continue"),),
         (_with(head, b"Upgrade: h2c"),),
+        (b"\r", head),
+        (head[:-2] + b"\n",),
     ]
-    with_another = [
-        (head + second,),
-        (head, second),
-        (head + second[:20], second[20:]),
-        (head + b"\0\r\n\r\n",),
-    ]
-    pieces = chance.choice(alone + with_another)
-    methods = (question.method, other.method if second in b"".join(pieces) else "GET")
-    return Sent(pieces, methods if pieces in with_another else methods[:1])
+    methods = (question.method, other.method)
+    match chance.randrange(10):
+        case 0:
+            return Sent(chance.choice(odd), methods[:1], is_odd=True)
+        case 1:
+            return Sent((head + b"\0\r\n\r\n",), (question.method, "GET"), is_odd=True)
+        case 2 | 3:
+            return Sent(chance.choice(with_another), methods)
+        case _:
+            return Sent(chance.choice(regular), methods[:1])
 
 
 def _head(question: Question) -> bytes:
@@ -171,7 +182,9 @@ async def _answers(connection: RawConnection, methods: Sequence[str]) -> AsyncIt
     for method in methods:
         try:
             async with asyncio.timeout(10):
-                head = await connection.reader.readuntil(b"\r\n\r\n")
+                head = b"HTTP/1.1 100"
+                while head.startswith(b"HTTP/1.1 100"):
+                    head = await connection.reader.readuntil(b"\r\n\r\n")
                 found = _LENGTH.search(head)
                 has_body = found and method != "HEAD" and b" 304 " not in head.partition(b"\r\n")[0]
                 body = await connection.reader.readexactly(int(found[1])) if found and has_body else b""

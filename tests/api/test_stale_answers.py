@@ -1,6 +1,7 @@
 """Nobody gets a stale answer: two API processes remember what they answer, and somebody writes all the time."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -32,16 +33,29 @@ def on_postgresql(settings: Settings, postgresql_server: PostgresqlServer, postg
 
 
 async def look(settings: Settings, *, tellers: int, writes: int) -> Findings:
+    findings, _ = await look_beneath_the_parser(settings, tellers=tellers, writes=writes)
+    return findings
+
+
+async def look_beneath_the_parser(settings: Settings, *, tellers: int, writes: int) -> tuple[Findings, Counter[str]]:
+    """Look for stale answers; return what became of those that were ready, too."""
+    ready: Counter[str] = Counter()
     async with running_registry(settings) as here, running_registry(settings) as there, running_worker(settings):
         doors = [Door.of(one.url, *[one.session] * _AT_ONCE) for one in (here, there)]
-        return await look_for_stale_answers(doors, ROOT_TOKEN, tellers=tellers, writes=writes, seed=7)
+        findings = await look_for_stale_answers(doors, ROOT_TOKEN, tellers=tellers, writes=writes, seed=7)
+        for one in (here.ready_answers, there.ready_answers):
+            if one is not None:
+                ready += Counter(given=one.given, outdated=one.outdated)
+    return findings, ready
 
 
 async def test_every_process_tells_what_was_written_from_the_next_request_on(settings: Settings) -> None:
-    findings = await look(settings, tellers=2, writes=14)
+    findings, ready = await look_beneath_the_parser(settings, tellers=2, writes=14)
     assert findings.stale == []
     assert findings.checks == 2 * (11 + 10) * 15
     assert len(findings.writes) >= 6
+    assert ready["given"] > 100
+    assert ready["outdated"] > 100
 
 
 @pytest.mark.slow
@@ -56,6 +70,10 @@ async def _always(_self: object, _stamps: Stamps) -> bool:
     return True
 
 
+def _none(_: Iterable[Stamps]) -> Stamps:
+    return Stamps({})
+
+
 async def _of_nothing(*_: object, **__: object) -> Mapping[object, int]:
     return {}
 
@@ -68,10 +86,16 @@ async def _of_nobody(*_: object) -> frozenset[object]:
     ("where", "name", "broken"),
     [
         (SqliteChecks, "hold", _always),
+        (Stamps, "of_all", _none),
         pytest.param(SqlPackageReads, "counters", _of_nothing, marks=pytest.mark.slow),
         pytest.param(SqlTokenReads, "scopes_of", _of_nobody, marks=pytest.mark.slow),
     ],
-    ids=["a look that sees nothing", "pages that nothing is counted for", "tokens that nothing is counted for"],
+    ids=[
+        "a look that sees nothing",
+        "ready answers that nothing is counted for",
+        "pages that nothing is counted for",
+        "tokens that nothing is counted for",
+    ],
 )
 async def test_what_is_broken_is_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, where: type, name: str, broken: object
