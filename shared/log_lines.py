@@ -26,7 +26,7 @@ import structlog
 log = structlog.get_logger()
 
 _MOST_WAITING_BYTES = 4 * 1024**2
-_RETRY_SECONDS = 0.01
+_RETRY_SECONDS = 0.001
 _LAST_SECONDS = 5.0
 _PIPE_BYTES = select.PIPE_BUF
 """So much is taken at once by a pipe that takes anything, and is not mingled with what others write."""
