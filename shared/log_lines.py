@@ -1,9 +1,10 @@
 """Log lines on their way to standard error: written together, and without waiting for whoever reads them.
 
-What is logged in one turn of an event loop is written at its end. A pipe, socket or terminal is asked first whether it
-takes anything; while it does not, lines wait in memory and are tried again. When more than 4 MiB wait, further lines
-are dropped, counted, and told of as soon as there is room. A process that ends waits five seconds for its last lines;
-one that is killed loses those of its last turn. Where no loop runs, lines are written at once.
+What is logged in an event loop is written together with what is logged there in the next two milliseconds; what is
+worse than information, at once. A pipe, socket or terminal is asked first whether it takes anything; while it does not,
+lines wait in memory and are tried again. When more than 4 MiB wait, further lines are dropped, counted, and told of as
+soon as there is room. A process that ends waits five seconds for its last lines; one that is killed loses those of its
+last two milliseconds. Where no loop runs, lines are written at once.
 
 Standard error is not set to non-blocking for all that, because every process that shares it would get that, too. So a
 line can still be held up by a full pipe when another process has filled it since it was asked, until somebody reads.
@@ -26,6 +27,7 @@ import structlog
 log = structlog.get_logger()
 
 _MOST_WAITING_BYTES = 4 * 1024**2
+_TOGETHER_SECONDS = 0.002
 _RETRY_SECONDS = 0.001
 _LAST_SECONDS = 5.0
 _PIPE_BYTES = select.PIPE_BUF
@@ -71,7 +73,7 @@ class StandardErrorLines:
             self._waiting_bytes += len(line)
         if self._due_in is not loop:
             self._due_in = loop
-            loop.call_soon(self._write_in_turn)
+            loop.call_later(_TOGETHER_SECONDS, self._write_in_turn)
 
     def finish(self) -> None:
         """Write what waits, unless nobody takes it."""

@@ -150,9 +150,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@lru_cache(1)
-def _date(second: int) -> bytes:
-    return http_date(datetime.fromtimestamp(second, UTC)).encode()
+@lru_cache(1)  # To write out a time takes as long as half an answer.
+def _texts_of(second: int) -> tuple[bytes, bytes]:
+    """Return the second as HTTP writes it, and as the log does."""
+    instant = datetime.fromtimestamp(second, UTC)
+    return http_date(instant).encode(), instant.strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
 class ReadyAnswers:
@@ -263,7 +265,8 @@ class ReadyAnswers:
 
     def _give(self, asked: list[Asked], held: list[bool]) -> None:
         now, at = self._now(), asyncio.get_running_loop().time()
-        date, timestamp = _date(int(now.timestamp())), now.isoformat().replace("+00:00", "Z").encode()
+        date, second = _texts_of(int(now.timestamp()))
+        timestamp = b"%b.%06dZ" % (second, now.microsecond)
         ids = secrets.token_hex(_ID_BYTES * len(asked)).encode()
         lines: list[bytes] = []
         for number, (one, holds) in enumerate(zip(asked, held, strict=True)):
