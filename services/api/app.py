@@ -12,9 +12,9 @@ from services.api.keys import (
     DESCRIPTION,
     FAILED_ATTEMPTS,
     LIFECYCLE,
+    LINES,
     METRICS,
     NUMBERS,
-    LINES,
     PAGES,
     READY_ANSWERS,
     SETTINGS,
@@ -34,8 +34,8 @@ from services.api.routes import ENDPOINTS, add_routes
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases, make_use_cases
 from shared.backends import Backends, open_backends
-from shared.metrics import Numbers
 from shared.log import JsonLines
+from shared.metrics import Numbers
 from shared.settings import Settings
 
 
@@ -85,8 +85,9 @@ def _ready_answers(
         backends.change_checks,
         lifecycle,
         backends.failed_attempts,
-        use_cases.note_download,
-        app[LINES],
+        note_download=use_cases.note_download,
+        metrics=app[METRICS],
+        lines=app[LINES],
         limit_bytes=limit_bytes,
     )
 

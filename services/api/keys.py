@@ -11,8 +11,8 @@ from services.api.presenters.pages import Pages
 from services.api.ready_answers import Offer, ReadyAnswers
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
-from shared.metrics import Numbers
 from shared.log import JsonLines
+from shared.metrics import Numbers
 from shared.ports.failed_attempts import FailedAttempts, IpAddress
 from shared.principals import Principal
 from shared.protection import ProtectionTerms

@@ -3,7 +3,8 @@
 Labels have few values: routes of the URL table, methods and statuses; never a name, a path or a client.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -17,6 +18,16 @@ _NO_ROUTE = "none"
 _OTHER_METHOD = "other"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CUT_OFF = "cut_off"
+
+
+@dataclass(frozen=True, slots=True)
+class _OfKind:
+    """What is counted of requests of one method, route and status."""
+
+    requests: Counter
+    seconds: Histogram
+    sent: Counter
+    received: Counter
 
 
 class ApiMetrics:
@@ -42,10 +53,15 @@ class ApiMetrics:
         self._lookups = Counter(
             "larder_memory_lookups", "Looks into what is remembered of rows.", ("result",), registry=self.registry
         )
+        self._ready = Counter(
+            "larder_ready_answers",
+            "Requests seen before, byte for byte: given the same answer, or outdated.",
+            ("result",),
+            registry=self.registry,
+        )
         # Finding them by their labels takes longer than counting.
-        self._requests_of: dict[tuple[str, str | None, int | None], Counter] = {}
-        self._seconds_of: dict[str | None, Histogram] = {}
-        self._looked_up = (0, 0)
+        self._of_kind: dict[tuple[str, str | None, int | None], _OfKind] = {}
+        self._noted: dict[str, int] = {}
 
     def note_request(
         self,
@@ -66,23 +82,37 @@ class ApiMetrics:
             sent_bytes: of the answer's body; None where nobody knew before.
         """
         key = (method if method in _METHODS else _OTHER_METHOD, route, status)
-        if key not in self._requests_of:
-            labels = {"method": key[0], "route": route or _NO_ROUTE, "status": str(status or _CUT_OFF)}
-            self._requests_of[key] = self._requests.labels(**labels)
-        self._requests_of[key].inc()
-        if route not in self._seconds_of:
-            self._seconds_of[route] = self._seconds.labels(route or _NO_ROUTE)
-        self._seconds_of[route].observe(seconds)
+        of_kind = self._of_kind.get(key)
+        if of_kind is None:
+            of_kind = self._of_kind[key] = self._children(*key)
+        of_kind.requests.inc()
+        of_kind.seconds.observe(seconds)
         if sent_bytes:
-            self._sent.labels(route or _NO_ROUTE).inc(sent_bytes)
+            of_kind.sent.inc(sent_bytes)
         if received_bytes:
-            self._received.labels(route or _NO_ROUTE).inc(received_bytes)
+            of_kind.received.inc(received_bytes)
 
     def note_lookups(self, *, found: int, missed: int) -> None:
-        """Bring the count of looks up to what they are by now."""
-        self._lookups.labels("found").inc(found - self._looked_up[0])
-        self._lookups.labels("missed").inc(missed - self._looked_up[1])
-        self._looked_up = (found, missed)
+        """Bring the count of looks into the memory up to what they are by now."""
+        self._bring_up(self._lookups, {"found": found, "missed": missed})
+
+    def note_ready_answers(self, *, given: int, outdated: int) -> None:
+        """Bring the count of ready answers up to what they are by now."""
+        self._bring_up(self._ready, {"given": given, "outdated": outdated})
+
+    def _bring_up(self, counter: Counter, results: Mapping[str, int]) -> None:
+        for result, count in results.items():
+            counter.labels(result).inc(count - self._noted.get(result, 0))
+            self._noted[result] = count
+
+    def _children(self, method: str, route: str | None, status: int | None) -> "_OfKind":
+        path = route or _NO_ROUTE
+        return _OfKind(
+            requests=self._requests.labels(method, path, str(status or _CUT_OFF)),
+            seconds=self._seconds.labels(path),
+            sent=self._sent.labels(path),
+            received=self._received.labels(path),
+        )
 
 
 def looked_up(watched: Watched, *, version: str) -> Iterable[Metric]:

@@ -29,6 +29,7 @@ from aiohttp import hdrs, web
 
 from services.api.conditions import http_date
 from services.api.lifecycle import Lifecycle
+from services.api.metrics import ApiMetrics
 from shared.log import JsonLines
 from shared.models import PackageId
 from shared.ports.change_checks import ChangeChecks, Stamps
@@ -170,9 +171,10 @@ class ReadyAnswers:
         checks: ChangeChecks,
         lifecycle: Lifecycle,
         failed_attempts: FailedAttempts,
-        note_download: Callable[[PackageId], None],
-        lines: JsonLines | None,
         *,
+        note_download: Callable[[PackageId], None],
+        metrics: ApiMetrics,
+        lines: JsonLines | None,
         limit_bytes: int,
         now: Callable[[], datetime] = _now,
     ) -> None:
@@ -186,6 +188,7 @@ class ReadyAnswers:
         self._lifecycle = lifecycle
         self._failed_attempts = failed_attempts
         self._note_download = note_download
+        self._metrics = metrics
         self._lines = lines
         self._limit_bytes = limit_bytes
         self._now = now
@@ -285,9 +288,17 @@ class ReadyAnswers:
             self.given += 1
             if answer.downloaded is not None:
                 self._note_download(answer.downloaded)
-            seconds = at - one.came_at
+            seconds, logged = at - one.came_at, answer.logged
+            self._metrics.note_request(
+                method=logged["method"],
+                route=logged["route"],
+                status=logged["status"],
+                seconds=seconds,
+                sent_bytes=logged["bytes"],
+                received_bytes=0,
+            )
             if answer.line is None:
-                fields = {**answer.logged, "client": str(client.address), "seconds": round(seconds, 6)}
+                fields = {**logged, "client": str(client.address), "seconds": round(seconds, 6)}
                 log.info("request.finished", request_id=request_id.decode(), **fields)
             else:
                 lines.append(answer.line % (client.name, seconds, request_id, timestamp))
