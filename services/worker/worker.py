@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from arq.worker import Worker, func
+from arq.worker import func
 
 from services.worker.inspection import DistributionInspector
 from services.worker.jobs import CONTEXT_KEY, JobContext, destroy_package_file, process_package_file
 from services.worker.metrics import WorkerMetrics
+from services.worker.prompt import PromptWorker
 from shared.backends import Backends, queue_connection
 from shared.settings import Settings
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import ProcessPackageFile
 
-_POLL_SECONDS = 0.02
-"""arq looks for jobs this often; a person waits for it after each upload."""
 _DESTROY_SECONDS = 300
 _JOBS_AT_ONCE = 10
 DRAIN_SECONDS = 25
@@ -27,7 +26,7 @@ def create_worker(
     *,
     metrics: WorkerMetrics,
     handles_signals: bool,
-) -> Worker:
+) -> PromptWorker:
     """Return a worker that is ready to run; it opens its own connection to Redis when it does.
 
     Args:
@@ -48,7 +47,8 @@ def create_worker(
         metrics=metrics,
     )
     connection = queue_connection(settings)
-    return Worker(
+    return PromptWorker(
+        queue=backends.queue,
         functions=[
             func(process_package_file, name="process_package_file", timeout=connection.longest_job_seconds),
             func(destroy_package_file, name="destroy_package_file", timeout=_DESTROY_SECONDS),
@@ -60,7 +60,6 @@ def create_worker(
         # A result that is kept blocks its job id, and nobody reads results: verdicts stand in rows.
         keep_result=0,
         max_jobs=_JOBS_AT_ONCE,
-        poll_delay=_POLL_SECONDS,
         handle_signals=handles_signals,
         job_completion_wait=DRAIN_SECONDS,
         ctx={CONTEXT_KEY: jobs},

@@ -3,6 +3,7 @@
 The row is the truth, the queue is a hint: whoever loses a message loses time, never a file.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -90,6 +91,13 @@ class JobQueue(Protocol):
 
     def watch(self, file_id: PackageFileId) -> AbstractAsyncContextManager[VerdictWatch]:
         """Listen for this file from now on. Never fails: with Redis away the watch stays silent."""
+        ...
+
+    def hearing_jobs(self, ring: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Have `ring` called whenever a job was handed on, for as long as the context is open.
+
+        Never fails, and promises nothing: with Redis away nobody rings.
+        """
         ...
 
     async def announce(self, file_id: PackageFileId) -> None:

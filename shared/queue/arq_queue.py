@@ -27,6 +27,7 @@ from shared.queue.connection import (
     CALL_SECONDS,
     DESTROY_FUNCTION,
     FRESH_CLAIM_SECONDS,
+    JOBS_CHANNEL,
     LONGEST_JOB_SECONDS,
     PROCESS_FUNCTION,
     QUEUE_NAME,
@@ -35,6 +36,7 @@ from shared.queue.connection import (
     WORKER_SEEN_MS,
     new_client,
 )
+from shared.queue.listener import Listener
 from shared.queue.serialization import job_serializer
 from shared.queue.verdicts import Verdicts
 
@@ -76,6 +78,7 @@ class ArqJobQueue:
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.set(job_key_prefix + order.queue_id, order.definition(now_ms), nx=True, px=expires_extra_ms)
                 pipe.zadd(QUEUE_NAME, {order.queue_id: now_ms}, nx=True)
+                pipe.publish(JOBS_CHANNEL, "")
                 await pipe.execute()
 
         await self._call(put)
@@ -95,12 +98,16 @@ class ArqJobQueue:
                 pipe.set(job_key_prefix + order.queue_id, order.definition(now_ms), nx=True, px=expires_extra_ms)
                 # Nor one whose time is to come: that of a job that was enqueued before a clock was set back.
                 pipe.zadd(QUEUE_NAME, {order.queue_id: now_ms}, lt=True)
+                pipe.publish(JOBS_CHANNEL, "")
                 await pipe.execute()
 
         await self._call(put_again)
 
     def watch(self, file_id: PackageFileId) -> AbstractAsyncContextManager[VerdictWatch]:
         return self._verdicts.watching(file_id)
+
+    def hearing_jobs(self, ring: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        return Listener(self._redis, JOBS_CHANNEL, lambda _: ring()).listening()
 
     async def announce(self, file_id: PackageFileId) -> None:
         with suppress(QueueUnavailable):

@@ -14,6 +14,7 @@ from shared.errors import SettingsInvalid
 
 QUEUE_NAME = "larder:jobs"
 VERDICTS_CHANNEL = "larder:verdicts"
+JOBS_CHANNEL = "larder:jobs-came"
 WORKER_SEEN_KEY = "larder:worker-seen"
 WORKER_SEEN_MS = 15_000
 

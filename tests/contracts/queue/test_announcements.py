@@ -6,7 +6,7 @@ import time
 import pytest
 
 from shared.models import PackageFileId
-from shared.ports.job_queue import JobQueue, VerdictWatch
+from shared.ports.job_queue import JobQueue, ProcessPackageFileJob, VerdictWatch
 from shared.queue.arq_queue import open_arq_queue
 from tests.contracts.queue.workers import PATIENCE_SECONDS, redis_of, until
 from tests.redis_server import RedisServer, new_redis_server
@@ -165,3 +165,15 @@ async def _watch_briefly(queue: JobQueue, file_id: PackageFileId) -> None:
     async with queue.watch(file_id) as watch:
         await queue.announce(file_id)
         assert await watch.wait(timeout_seconds=PATIENCE_SECONDS)
+
+
+async def test_a_worker_hears_of_a_job_that_was_handed_on_and_of_one_that_was_so_again(
+    queue: JobQueue, other_queue: JobQueue
+) -> None:
+    job, bell = ProcessPackageFileJob(_FILE, 1), asyncio.Event()
+    async with queue.hearing_jobs(bell.set), asyncio.timeout(PATIENCE_SECONDS):
+        await other_queue.enqueue(job)
+        await bell.wait()
+        bell.clear()
+        await other_queue.enqueue_again(job)
+        await bell.wait()
