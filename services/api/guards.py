@@ -97,10 +97,10 @@ async def _may_pull_from_group(request: web.Request) -> None:
 
 
 async def _may_push(request: web.Request) -> None:
-    _note(
-        request,
-        await _admission(request).to_push(project_ref(request), read_credentials(request), accepted=scopes_of(request)),
+    visit = await request.app[USE_CASES].pull_admission.to_push(
+        project_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
+    _note(request, visit)
 
 
 open_to_all = Guard(None, _nothing)

@@ -1,4 +1,4 @@
-"""Let installers in, who ask for hundreds of pages with the same credentials: who they are is remembered.
+"""Let installers and uploaders in, who come hundreds of times with the same credentials: who they are is remembered.
 
 What somebody is in a project or group follows from the settings of the instance, the user, the tokens that were
 brought, and the access facts of the top-level namespaces that these and the place lie in. Those count all of it.
@@ -14,10 +14,12 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from shared.access import (
+    may_create_packages,
     may_read_group_packages,
     may_read_packages,
     require_group_pull,
     require_pull,
+    require_push,
 )
 from shared.credentials import Credentials, Door
 from shared.errors import LarderError, MetadataUnavailable, NotFound
@@ -73,8 +75,19 @@ class PullAdmission:
             NotFound: there is no such project. All that `Admission.principal` and `access.require_pull` raise.
         """
         key = ("visit of project", ref, accepted, credentials.digest())
-        visit = await self._visit(key, partial(self._come_to_project, ref, credentials, accepted))
+        visit = await self._visit(key, partial(self._come_to_project, ref, credentials, accepted, _may_pull))
         require_pull(visit.principal, visit.project, visit.level, pull_rules(visit.settings))
+        return visit
+
+    async def to_push(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
+        """Admit an uploader to the project.
+
+        Raises:
+            NotFound: there is no such project. All that `Admission.principal` and `access.require_push` raise.
+        """
+        key = ("visit of publisher", ref, accepted, credentials.digest())
+        visit = await self._visit(key, partial(self._come_to_project, ref, credentials, accepted, _may_push))
+        require_push(visit.principal, visit.project, visit.level)
         return visit
 
     async def to_group(
@@ -108,7 +121,11 @@ class PullAdmission:
         return caller.visit
 
     async def _come_to_project(
-        self, ref: ProjectRef | None, credentials: Credentials, accepted: tuple[str, ...]
+        self,
+        ref: ProjectRef | None,
+        credentials: Credentials,
+        accepted: tuple[str, ...],
+        may_come: Callable[[Visit], bool],
     ) -> Derived[_Caller[Visit]]:
         now = self.admission.now()
         async with self.admission.store.reading() as rows:
@@ -120,7 +137,7 @@ class PullAdmission:
             level = await level_in_project(rows, principal, project, now=now)
             settings = await rows.settings.read(self.admission.defaults)
             visit = Visit(principal=principal, project=project, level=level, settings=settings)
-            is_let_in = there is not None and may_read_packages(principal, project, level, pull_rules(settings))
+            is_let_in = there is not None and may_come(visit)
             terms = await _terms(rows, authentication, project.namespace, principal) if is_let_in else _NEVER
         await self.admission.note_use(found)
         return _derived(_Caller(visit, found, there is not None), terms, credentials)
@@ -148,6 +165,14 @@ class PullAdmission:
             terms = await _terms(rows, authentication, group, principal) if is_let_in else _NEVER
         await self.admission.note_use(found)
         return _derived(_Caller(visit, found, there is not None), terms, credentials)
+
+
+def _may_pull(visit: Visit) -> bool:
+    return may_read_packages(visit.principal, visit.project, visit.level, pull_rules(visit.settings))
+
+
+def _may_push(visit: Visit) -> bool:
+    return may_create_packages(visit.principal, visit.project, visit.level)
 
 
 async def _recognise(authentication: Authentication, credentials: Credentials, *, is_there: bool) -> Recognised | None:
