@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from shared.metadata import store
 from shared.metadata.change_counters import bump_counters
-from shared.metadata.transaction import Transaction
+from shared.metadata.transaction import Transaction, Values
 
 _TESTS = Path(__file__).parent
 UNSEEN_TABLES = frozenset(
@@ -82,18 +82,18 @@ def uncounted_writes() -> Iterator[list[list[str]]]:
         if told is not None:
             changed.setdefault(id(transaction), (transaction, []))[1].append(told)
 
-    async def rows(transaction: Transaction, statement: Executable) -> Sequence[Row[Any]]:
-        found = await rows_of(transaction, statement)
+    async def rows(transaction: Transaction, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        found = await rows_of(transaction, statement, values)
         note(transaction, statement, len(found), sys._getframe(1))
         return found
 
-    async def row(transaction: Transaction, statement: Executable) -> Row[Any] | None:
-        found = await row_of(transaction, statement)
+    async def row(transaction: Transaction, statement: Executable, values: Values | None = None) -> Row[Any] | None:
+        found = await row_of(transaction, statement, values)
         note(transaction, statement, 0 if found is None else 1, sys._getframe(1))
         return found
 
-    async def change(transaction: Transaction, statement: Executable) -> int:
-        count = await change_of(transaction, statement)
+    async def change(transaction: Transaction, statement: Executable, values: Values | None = None) -> int:
+        count = await change_of(transaction, statement, values)
         note(transaction, statement, count, sys._getframe(1))
         return count
 

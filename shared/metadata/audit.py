@@ -18,22 +18,22 @@ from shared.ports.metadata_store import AuditEvent
 _NEWEST_FIRST = (audit_events.c.created_at.desc(), audit_events.c.id.desc())
 _OLDEST_FIRST = (audit_events.c.created_at, audit_events.c.id)
 _USER = "user:"
+_ADD = insert(audit_events)
 
 
 async def write_audit_event(transaction: Transaction, event: AuditEvent) -> None:
     """Write down who did what."""
-    await transaction.change(
-        insert(audit_events).values(
-            created_at=transaction.now(),
-            action=event.action,
-            actor=event.actor,
-            target=event.target,
-            project_id=event.project_id,
-            namespace_id=event.namespace_id,
-            token_id=event.token_id,
-            details=event.details,
-        )
-    )
+    values = {
+        "created_at": transaction.now(),
+        "action": event.action,
+        "actor": event.actor,
+        "target": event.target,
+        "project_id": event.project_id,
+        "namespace_id": event.namespace_id,
+        "token_id": event.token_id,
+        "details": event.details,
+    }
+    await transaction.change(_ADD, values)
 
 
 class SqlAuditReads:

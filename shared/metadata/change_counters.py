@@ -8,10 +8,17 @@ from sqlalchemy import Select, and_, func, select, tuple_
 from shared.metadata.pull_sources import projects_of
 from shared.metadata.tables import change_counters
 from shared.metadata.tenant_tables import projects
-from shared.metadata.transaction import Transaction
+from shared.metadata.transaction import INSERTS, Transaction
 from shared.models import CounterScope
 from shared.ports.change_checks import Scope
 from shared.ports.pull_sources import GroupPull
+
+_BUMP = {
+    engine: insert(change_counters).on_conflict_do_update(
+        index_elements=["scope", "id"], set_={"value": change_counters.c.value + 1}
+    )
+    for engine, insert in INSERTS.items()
+}
 
 
 async def bump_counters(transaction: Transaction) -> None:
@@ -21,10 +28,7 @@ async def bump_counters(transaction: Transaction) -> None:
     two transactions never wait for each other.
     """
     for scope, scope_id in sorted(transaction.touched):
-        insert = transaction.insert(change_counters).values(scope=scope, id=scope_id, value=1)
-        await transaction.change(
-            insert.on_conflict_do_update(index_elements=["scope", "id"], set_={"value": change_counters.c.value + 1})
-        )
+        await transaction.change(_BUMP[transaction.engine], {"scope": scope, "id": scope_id, "value": 1})
 
 
 async def read_counters(transaction: Transaction, scopes: Iterable[Scope]) -> dict[Scope, int]:

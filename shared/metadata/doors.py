@@ -1,13 +1,13 @@
 """The ways into a database: how many at a time, how long to wait, and what becomes of a cancelled statement."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Dialect, Executable, Row
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.faults import translated_faults
@@ -15,39 +15,104 @@ from shared.metadata.faults import translated_faults
 T = TypeVar("T")
 
 
-class Runner(Protocol):
-    """How a step of a transaction is awaited."""
+class Found(Protocol):
+    """What a statement gave."""
 
-    async def __call__(self, step: Coroutine[Any, Any, T]) -> T:
-        """Return what the step returns."""
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows it changed."""
+        ...
+
+    def all(self) -> Sequence[Row[Any]]:
+        """Return all rows."""
+        ...
+
+    def first(self) -> Row[Any] | None:
+        """Return the first row, or None."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A way to connections: so many at a time, and a bounded wait for the next.
+class Session(Protocol):
+    """A connection inside its transaction; SQLAlchemy's is one."""
 
-    Args:
-        directory: where the SQLite database lies that is written through this door; None otherwise.
-        gate: bounds the wait; a pool's own queue can lose a connection when who waits for it is cancelled.
-        runner: `directly` where the server undoes what a lost client did, else `to_the_end`.
-    """
+    @property
+    def dialect(self) -> Dialect:
+        """Return the dialect of its statements."""
+        ...
 
-    engine: AsyncEngine
-    directory: Path | None
-    gate: asyncio.Semaphore
-    wait_seconds: float
-    runner: Runner
+    @property
+    def sync_connection(self) -> Connection | None:
+        """Return what is behind it."""
+        ...
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction on a connection of its own; rolled back unless it was committed.
+    async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None, /) -> Found:
+        """Carry out a statement."""
+        ...
+
+    async def exec_driver_sql(self, statement: str, parameters: Any = None, /) -> Found:
+        """Carry out a statement that is written out."""
+        ...
+
+    async def run_sync(self, call: Callable[..., T], /, *args: Any) -> T:
+        """Let a function work with the connection."""
+        ...
+
+    async def commit(self) -> None:
+        """Make what was done durable and seen."""
+        ...
+
+
+class Door(Protocol):
+    """A way to connections: so many at a time, and a bounded wait for the next."""
+
+    @property
+    def places(self) -> int:
+        """Return how many transactions there may be at once."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Session]:
+        """Begin a transaction, alone as far as anybody can tell; rolled back unless it was committed.
 
         Raises:
             MetadataUnavailable: no connection was free in time, or the database does not answer.
             StorageFull: the disk takes no more.
         """
-        await self._enter()
+        ...
+
+    async def run(self, step: Awaitable[T]) -> T:
+        """Await a step of a transaction.
+
+        Raises:
+            MetadataUnavailable: the database does not answer, or not in time.
+            StorageFull: the disk takes no more.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The two ways into a database."""
+
+    reader: Door
+    writer: Door
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDoor:
+    """A way to a server, which undoes what a lost client did.
+
+    Args:
+        gate: bounds the wait; a pool's own queue can lose a connection when who waits for it is cancelled.
+    """
+
+    engine: AsyncEngine
+    gate: asyncio.Semaphore
+    places: int
+    wait_seconds: float
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        await enter(self.gate, self.wait_seconds)
         try:
             connection = self.engine.connect()
             try:
@@ -60,43 +125,33 @@ class Door:
         finally:
             self.gate.release()
 
-    async def run(self, step: Coroutine[Any, Any, T]) -> T:
-        """Await a step of a transaction.
-
-        Raises:
-            MetadataUnavailable: the database does not answer, or not in time.
-            StorageFull: the disk takes no more.
-        """
-        with translated_faults(self.directory):
-            return await self.runner(step)
-
-    async def _enter(self) -> None:
-        try:
-            async with asyncio.timeout(self.wait_seconds):
-                await self.gate.acquire()
-        except TimeoutError as late:
-            raise MetadataUnavailable("no database connection became free in time") from late
+    async def run(self, step: Awaitable[T]) -> T:
+        # A cancellation breaks the connection off, and PostgreSQL rolls back what was under way.
+        with translated_faults():
+            return await step
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """The two ways into a database."""
+async def enter(gate: asyncio.Semaphore, wait_seconds: float) -> None:
+    """Pass the gate, which whoever calls this must release.
 
-    reader: Door
-    writer: Door
-
-
-async def directly(step: Coroutine[Any, Any, T]) -> T:
-    """Await the step; a cancellation breaks its connection off, and PostgreSQL rolls back what was under way."""
-    return await step
-
-
-async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
-    """Await the step to its end even when the caller is cancelled meanwhile; then the cancellation goes on.
-
-    A SQLite connection that is closed in the midst of a statement lives on, with its locks, until Python has collected
-    the statement: one cancelled upload would keep all writers of all processes waiting.
+    Raises:
+        MetadataUnavailable: it did not open in time.
     """
+    if not gate.locked():
+        await gate.acquire()
+        return
+    try:
+        async with asyncio.timeout(wait_seconds):
+            await gate.acquire()
+    except TimeoutError as late:
+        raise MetadataUnavailable(NONE_FREE) from late
+
+
+NONE_FREE = "no database connection became free in time"
+
+
+async def to_the_end(step: Awaitable[T]) -> T:
+    """Await the step to its end even when the caller is cancelled meanwhile; then the cancellation goes on."""
     task = asyncio.ensure_future(step)
     try:
         return await asyncio.shield(task)

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from shared.errors import MetadataUnavailable
-from shared.metadata.doors import Door, Doors, directly, to_the_end
+from shared.metadata.doors import Doors, ServerDoor
+from shared.metadata.sqlite_connection import SqliteConnection
+from shared.metadata.sqlite_doors import SqliteReaders, SqliteWriter
+from shared.metadata.sqlite_driver import connect
 
 _SQLITE_SCHEME = "sqlite://"
 _OLDEST_SQLITE = (3, 35, 0)
@@ -88,9 +92,7 @@ def sqlite_engine(path: Path, *, pool_size: int, begin: str, pragmas: tuple[str,
     Raises:
         MetadataUnavailable: this Python comes with a SQLite that is too old.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        oldest = ".".join(map(str, _OLDEST_SQLITE))
-        raise MetadataUnavailable(f"SQLite {oldest} is needed; this Python comes with {sqlite3.sqlite_version}")
+    _require_sqlite()
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         hide_parameters=True,  # Digests of tokens and whole forms would stand in the log of a failed statement.
@@ -147,20 +149,39 @@ def _beginner(statement: str) -> Callable[[Connection], None]:
 
 @asynccontextmanager
 async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
-    busy = f"busy_timeout={milliseconds(wait_seconds)}"
-    writer = sqlite_engine(
-        path,
-        pool_size=1,
-        begin="BEGIN IMMEDIATE",
-        # FULL: what was committed survives a power cut. Each connection has to say so for itself.
-        pragmas=(busy, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+    engine = _sqlite_doors_engine(path)
+    connection = partial(SqliteConnection, engine, wait_seconds=wait_seconds)
+    # FULL: what was committed survives a power cut. Each connection has to say so for itself.
+    writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    writer = SqliteWriter(partial(connection, pragmas=writing), directory=path.parent, wait_seconds=wait_seconds)
+    readers = SqliteReaders(
+        partial(connection, pragmas=("query_only=ON",)),
+        asyncio.Semaphore(_SQLITE_READERS),
+        _SQLITE_READERS,
+        wait_seconds,
     )
-    readers = sqlite_engine(path, pool_size=_SQLITE_READERS, begin="BEGIN", pragmas=(busy, "query_only=ON"))
-    async with disposed(writer), disposed(readers):
-        yield Doors(
-            reader=Door(readers, None, asyncio.Semaphore(_SQLITE_READERS), wait_seconds, to_the_end),
-            writer=Door(writer, path.parent, asyncio.Semaphore(1), wait_seconds, to_the_end),
-        )
+    try:
+        yield Doors(reader=readers, writer=writer)
+    finally:
+        await readers.close()
+        await writer.close()
+
+
+def _sqlite_doors_engine(path: Path) -> AsyncEngine:
+    """Return what makes connections that begin nothing by themselves."""
+    _require_sqlite()
+    return create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        hide_parameters=True,  # As above.
+        connect_args={"async_creator_fn": lambda *_, **__: connect(path)},
+        poolclass=NullPool,
+    )
+
+
+def _require_sqlite() -> None:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        raise MetadataUnavailable(f"SQLite {oldest} is needed; this Python comes with {sqlite3.sqlite_version}")
 
 
 @asynccontextmanager
@@ -180,8 +201,8 @@ async def _open_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[Doors
     gate = asyncio.Semaphore(_POSTGRESQL_CONNECTIONS)
     async with disposed(engine):
         yield Doors(
-            reader=Door(readers, None, gate, wait_seconds, directly),
-            writer=Door(engine, None, gate, wait_seconds, directly),
+            reader=ServerDoor(readers, gate, _POSTGRESQL_CONNECTIONS, wait_seconds),
+            writer=ServerDoor(engine, gate, _POSTGRESQL_CONNECTIONS, wait_seconds),
         )
 
 

@@ -1,6 +1,7 @@
 """The one place where faults of the drivers become errors of the domain."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,11 @@ def translated_faults(directory: Path | None = None) -> Iterator[None]:
         if error is None:
             raise
         raise error from fault
+    except sqlite3.Error as fault:
+        error = _sqlite_error(getattr(fault, "sqlite_errorcode", 0), fault, directory)
+        if error is None:
+            raise
+        raise error from fault
     except (PoolTimeout, OSError) as fault:  # TimeoutError is an OSError.
         raise MetadataUnavailable(repr(fault)) from fault
 
@@ -82,7 +88,7 @@ def translated_faults(directory: Path | None = None) -> Iterator[None]:
 def _domain_error(fault: DBAPIError, directory: Path | None) -> LarderError | None:
     sqlite_code = getattr(fault.orig, "sqlite_errorcode", None)
     if sqlite_code is not None:
-        return _sqlite_error(sqlite_code, fault, directory)
+        return _sqlite_error(sqlite_code, fault.orig, directory)
     sqlstate = getattr(fault.orig, "sqlstate", None)
     if sqlstate == _SQLSTATE_DISK_FULL:
         return StorageFull(str(fault.orig))
@@ -91,18 +97,18 @@ def _domain_error(fault: DBAPIError, directory: Path | None) -> LarderError | No
     return None
 
 
-def _sqlite_error(extended_code: int, fault: DBAPIError, directory: Path | None) -> LarderError | None:
+def _sqlite_error(extended_code: int, fault: BaseException | None, directory: Path | None) -> LarderError | None:
     if extended_code in _SQLITE_UNSYNCED:
-        return MetadataUnavailable(str(fault.orig))
+        return MetadataUnavailable(str(fault))
     code = extended_code & 0xFF
     if code == _SQLITE_FULL:
-        return StorageFull(str(fault.orig))
+        return StorageFull(str(fault))
     if code == _SQLITE_IOERR and directory is not None and _is_full(directory):
         # Only a failing write(2) is told as FULL; a shared-memory or journal file that cannot grow is an I/O error.
-        return StorageFull(str(fault.orig))
+        return StorageFull(str(fault))
     if code in _SQLITE_DAMAGED:
-        return MetadataDamaged(str(fault.orig))
-    return MetadataUnavailable(str(fault.orig)) if code in _SQLITE_UNAVAILABLE else None
+        return MetadataDamaged(str(fault))
+    return MetadataUnavailable(str(fault)) if code in _SQLITE_UNAVAILABLE else None
 
 
 def _is_full(directory: Path) -> bool:

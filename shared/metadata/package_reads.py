@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, literal_column, or_, select
 
 from shared.metadata.change_counters import counters_statement, read_counters
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
@@ -34,6 +34,7 @@ from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_mar
 PACKAGE_TYPE = "pypi"
 PACKAGE_COLUMNS = columns_of(packages, Package)
 FILE_COLUMNS = columns_of(package_files, PackageFile)
+_FILE = select(*FILE_COLUMNS).where(package_files.c.id == bindparam("file_id"))
 _AHEAD = timedelta(minutes=1)
 """By less than that the clocks of several machines differ."""
 
@@ -66,7 +67,7 @@ class SqlPackageReads:
         return Package(**row._asdict()) if row else None
 
     async def file(self, file_id: PackageFileId) -> PackageFile | None:
-        row = await self._transaction.row(select(*FILE_COLUMNS).where(package_files.c.id == file_id))
+        row = await self._transaction.row(_FILE, {"file_id": file_id})
         return PackageFile(**row._asdict()) if row else None
 
     async def form(self, file_id: PackageFileId) -> dict[str, list[str]]:

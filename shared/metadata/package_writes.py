@@ -6,17 +6,29 @@ Each change of a status is one UPDATE that names the status it comes from; wheth
 import hashlib
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, exists, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 
 from shared.errors import FileNameTaken, MetadataUnavailable
 from shared.metadata.build_links import add_links, remove_links_of_file, remove_links_of_packages
 from shared.metadata.package_changes import SqlPackageChanges
-from shared.metadata.package_leases import held_by
 from shared.metadata.package_names import forget_unpublished_name, note_accepted_name, note_name
-from shared.metadata.package_reads import FILE_COLUMNS, PACKAGE_COLUMNS, PACKAGE_TYPE, written_out
+from shared.metadata.package_reads import PACKAGE_TYPE
+from shared.metadata.package_statements import (
+    ADD_FILE,
+    ADD_METADATA,
+    ADD_PACKAGE,
+    CHANGE_METADATA,
+    CONCLUDE_FILE,
+    DOOMED_PACKAGE,
+    FILES_NAMED,
+    PACKAGE_BY_ID,
+    PACKAGE_OF_VERSION,
+    SHOW_PACKAGE,
+)
 from shared.metadata.package_tables import package_file_metadata, package_files, packages
 from shared.metadata.package_yanks import SqlPackageYanks
 from shared.metadata.storage import take_storage
+from shared.metadata.transaction import Values
 from shared.models import (
     CoreMetadata,
     CounterScope,
@@ -31,7 +43,6 @@ from shared.models import (
 )
 from shared.ports.package_rows import NewPackage, NewPackageFile
 
-_DOOMED_PACKAGE = written_out(PackageStatus.PENDING_DESTRUCTION)
 _IS_EMPTY = ~exists().where(package_files.c.package_id == packages.c.id)
 _MOST_LOOKS = 20
 
@@ -40,16 +51,14 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
     """Implements PackageWrites."""
 
     async def find_or_add(self, new: NewPackage) -> tuple[Package, bool]:
-        is_it = (
-            (packages.c.project_id == new.project_id)
-            & (packages.c.package_type == PACKAGE_TYPE)
-            & (packages.c.normalized_name == new.normalized_name)
-            & (packages.c.canonical_version == new.canonical_version)
-            & (packages.c.status != _DOOMED_PACKAGE)
-        )
+        wanted = {
+            "of_project": new.project_id,
+            "of_name": new.normalized_name,
+            "of_version": new.canonical_version,
+        }
         # Another transaction may add it between our look and our INSERT, or doom it before we have its lock.
         for _ in range(_MOST_LOOKS):
-            found = await self._locked(select(*PACKAGE_COLUMNS).where(is_it))
+            found = await self._locked(PACKAGE_OF_VERSION, wanted)
             if found is not None:
                 return found, False
             added = await self._insert_package(new)
@@ -60,49 +69,35 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
     async def lock(self, package_id: PackageId) -> Package | None:
         # Who asked for a package that is gone may go on as well: ids never come back.
         self._transaction.locked.add(package_id)
-        return await self._locked(select(*PACKAGE_COLUMNS).where(packages.c.id == package_id))
+        return await self._locked(PACKAGE_BY_ID, {"of_package": package_id})
 
     async def files_named(self, package_id: PackageId, file_name: str) -> tuple[PackageFile, ...]:
-        rows = await self._transaction.rows(
-            select(*FILE_COLUMNS)
-            .where(
-                package_files.c.package_id == package_id,
-                package_files.c.file_name == file_name,
-                package_files.c.status != PackageFileStatus.PENDING_DESTRUCTION,
-            )
-            .order_by(package_files.c.id)
-        )
+        rows = await self._transaction.rows(FILES_NAMED, {"of_package": package_id, "of_name": file_name})
         return tuple(PackageFile(**row._asdict()) for row in rows)
 
     async def add_file(self, new: NewPackageFile, *, quota_bytes: int | None = None) -> PackageFile:
         self._transaction.require_lock(new.package_id)
-        row = await self._transaction.row(
-            self._transaction.insert(package_files)
-            .values(
-                package_id=new.package_id,
-                project_id=new.project_id,
-                blob_key=new.blob_key,
-                file_name=new.file_name,
-                size_bytes=new.size_bytes,
-                sha256=new.sha256,
-                requires_python=new.requires_python,
-                status=PackageFileStatus.PROCESSING,
-                attempt=1,
-                uploader_kind=new.uploader_kind,
-                uploader_id=new.uploader_id,
-                token_id=new.token_id,
-                created_at=self._transaction.now(),
-            )
-            .on_conflict_do_nothing(
-                index_elements=["package_id", "file_name"], index_where=text("status IN ('default', 'processing')")
-            )
-            .returning(*FILE_COLUMNS)
-        )
+        values = {
+            "package_id": new.package_id,
+            "project_id": new.project_id,
+            "blob_key": new.blob_key,
+            "file_name": new.file_name,
+            "size_bytes": new.size_bytes,
+            "sha256": new.sha256,
+            "requires_python": new.requires_python,
+            "status": PackageFileStatus.PROCESSING,
+            "attempt": 1,
+            "uploader_kind": new.uploader_kind,
+            "uploader_id": new.uploader_id,
+            "token_id": new.token_id,
+            "created_at": self._transaction.now(),
+        }
+        row = await self._transaction.row(ADD_FILE[self._transaction.engine], values)
         if row is None:
             raise FileNameTaken
         file = PackageFile(**row._asdict())
         await self._transaction.change(
-            insert(package_file_metadata).values(file_id=file.id, form=new.form, attestations=new.attestations)
+            ADD_METADATA, {"file_id": file.id, "form": new.form, "attestations": new.attestations}
         )
         # Last, because others who add a file to this project wait from here on.
         await take_storage(self._transaction, file.project_id, size_bytes=file.size_bytes, quota_bytes=quota_bytes)
@@ -130,20 +125,15 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         if file is None:
             return False
         if metadata is not None:
-            await self._transaction.change(
-                update(package_file_metadata)
-                .where(package_file_metadata.c.file_id == file_id)
-                .values(core_metadata=metadata.raw, core_metadata_sha256=hashlib.sha256(metadata.raw).hexdigest())
-            )
-        became_default = packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR])
-        await self._move_package(
-            file.package_id,
-            packages.c.status != _DOOMED_PACKAGE,
-            status=case(
-                (became_default, literal(PackageStatus.DEFAULT, packages.c.status.type)), else_=packages.c.status
-            ),
-            status_message=None,
-        )
+            of_file = {
+                "of_file": file_id,
+                "core_metadata": metadata.raw,
+                "core_metadata_sha256": hashlib.sha256(metadata.raw).hexdigest(),
+            }
+            await self._transaction.change(CHANGE_METADATA, of_file)
+        moved = {"of_package": file.package_id, "now": self._transaction.now()}
+        if await self._transaction.row(SHOW_PACKAGE, moved):
+            self._transaction.touch(CounterScope.PROJECT, file.project_id)
         await note_accepted_name(self._transaction, file.package_id)
         return True
 
@@ -212,15 +202,15 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         # Whoever holds one of them is about to add or remove a file; the next sweep will see what became of it.
         rows = await self._transaction.rows(
             select(packages.c.id)
-            .where(packages.c.status == _DOOMED_PACKAGE, _IS_EMPTY)
+            .where(packages.c.status == DOOMED_PACKAGE, _IS_EMPTY)
             .order_by(packages.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
         return await self._remove_packages([row.id for row in rows])
 
-    async def _locked(self, statement: Select[Any]) -> Package | None:
-        row = await self._transaction.row(statement.with_for_update())
+    async def _locked(self, statement: Select[Any], values: Values) -> Package | None:
+        row = await self._transaction.row(statement, values)
         if row is None:
             return None
         package = Package(**row._asdict())
@@ -230,23 +220,19 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
     async def _insert_package(self, new: NewPackage) -> Package | None:
         """Add the package and, with the first of its name, the name; None when another transaction was faster."""
         now = self._transaction.now()
-        row = await self._transaction.row(
-            self._transaction.insert(packages)
-            .values(
-                project_id=new.project_id,
-                package_type=PACKAGE_TYPE,
-                name=new.name,
-                normalized_name=new.normalized_name,
-                version=new.version,
-                canonical_version=new.canonical_version,
-                status=PackageStatus.PROCESSING,
-                creator_id=new.creator_id,
-                created_at=now,
-                updated_at=now,
-            )
-            .on_conflict_do_nothing()
-            .returning(*PACKAGE_COLUMNS)
-        )
+        values = {
+            "project_id": new.project_id,
+            "package_type": PACKAGE_TYPE,
+            "name": new.name,
+            "normalized_name": new.normalized_name,
+            "version": new.version,
+            "canonical_version": new.canonical_version,
+            "status": PackageStatus.PROCESSING,
+            "creator_id": new.creator_id,
+            "created_at": now,
+            "updated_at": now,
+        }
+        row = await self._transaction.row(ADD_PACKAGE[self._transaction.engine], values)
         if row is None:
             return None
         await note_name(self._transaction, new.project_id, new.normalized_name)
@@ -261,8 +247,7 @@ class SqlPackageWrites(SqlPackageChanges, SqlPackageYanks):
         if file is None:
             return None
         self._transaction.require_lock(file.package_id)
-        held = update(package_files).where(*held_by(file_id, attempt))
-        if await self._transaction.change(held.values(values)) == 0:
+        if await self._transaction.change(CONCLUDE_FILE, {"of_file": file_id, "of_attempt": attempt, **values}) == 0:
             return None
         self._transaction.touch(CounterScope.PROJECT, file.project_id)
         return file

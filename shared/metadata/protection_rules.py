@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select, update
 
 from shared.metadata.access_tables import protection_rules
 from shared.metadata.rows import columns_of
@@ -20,6 +20,10 @@ _COLUMNS = (
     *columns_of(protection_rules, ProtectionTerms),
 )
 
+_OF_PROJECT = (
+    select(*_COLUMNS).where(protection_rules.c.project_id == bindparam("of_project")).order_by(protection_rules.c.id)
+)
+
 
 class SqlProtectionRuleReads:
     """Implements ProtectionRuleReads."""
@@ -28,9 +32,7 @@ class SqlProtectionRuleReads:
         self._transaction = transaction
 
     async def of_project(self, project_id: ProjectId) -> tuple[ProtectionRule, ...]:
-        rows = await self._transaction.rows(
-            select(*_COLUMNS).where(protection_rules.c.project_id == project_id).order_by(protection_rules.c.id)
-        )
+        rows = await self._transaction.rows(_OF_PROJECT, {"of_project": project_id})
         return tuple(_rule(row) for row in rows)
 
     async def one(self, project_id: ProjectId, rule_id: ProtectionRuleId) -> ProtectionRule | None:

@@ -4,16 +4,26 @@ Its lock is taken after those of packages and names, and before those of the cha
 frees is noted, and taken off at its end.
 """
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from shared.errors import QuotaExceeded
 from shared.metadata.package_reads import written_out
 from shared.metadata.package_tables import package_files, project_storage
-from shared.metadata.transaction import Transaction
+from shared.metadata.transaction import INSERTS, Transaction
 from shared.models import PackageFileStatus, ProjectId
 from shared.ports.storage_rows import Miscount
 
 _COUNTS = package_files.c.status != written_out(PackageFileStatus.PENDING_DESTRUCTION)
+
+
+_TAKE = {
+    engine: insert(project_storage)
+    .on_conflict_do_update(
+        index_elements=["project_id"], set_={"bytes": project_storage.c.bytes + bindparam("moved_bytes")}
+    )
+    .returning(project_storage.c.bytes)
+    for engine, insert in INSERTS.items()
+}
 
 
 async def take_storage(
@@ -27,10 +37,7 @@ async def take_storage(
     # What was freed in this very transaction makes room.
     moved_bytes = size_bytes - transaction.freed.pop(project_id, 0)
     row = await transaction.row(
-        transaction.insert(project_storage)
-        .values(project_id=project_id, bytes=moved_bytes)
-        .on_conflict_do_update(index_elements=["project_id"], set_={"bytes": project_storage.c.bytes + moved_bytes})
-        .returning(project_storage.c.bytes)
+        _TAKE[transaction.engine], {"project_id": project_id, "bytes": moved_bytes, "moved_bytes": moved_bytes}
     )
     used_bytes = row.bytes if row else moved_bytes
     if quota_bytes is not None and used_bytes > quota_bytes:

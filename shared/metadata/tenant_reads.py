@@ -5,11 +5,11 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, bindparam, func, literal, or_, select, union_all
 
 from shared.metadata.rows import columns_of
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
-from shared.metadata.transaction import Transaction
+from shared.metadata.transaction import Transaction, Values
 from shared.metadata.types import Identifier
 from shared.models import AccessLevel, Namespace, NamespaceId, Project, ProjectId, User, UserId
 
@@ -27,10 +27,10 @@ class SqlTenantReads:
         self._transaction = transaction
 
     async def project(self, project_id: ProjectId) -> Project | None:
-        return await self._one_project(projects.c.id == project_id)
+        return await self._one_project(_PROJECT_BY_ID, {"wanted": project_id})
 
     async def project_by_path(self, full_path: str) -> Project | None:
-        return await self._one_project(projects.c.full_path_key == full_path.lower())
+        return await self._one_project(_PROJECT_BY_PATH, {"wanted": full_path.lower()})
 
     async def namespace(self, namespace_id: NamespaceId) -> Namespace | None:
         return await self._one_namespace(namespaces.c.id == namespace_id)
@@ -83,10 +83,8 @@ class SqlTenantReads:
         found = namespace_of(rows) if rows else None
         return found if rows and rows[0].is_asked_for else None
 
-    async def _one_project(self, condition: ColumnElement[bool]) -> Project | None:
-        is_asked_for = and_(condition, projects.c.doomed_at.is_(None))
-        statement = _of_projects(projects.c.id == _or_first(projects, is_asked_for))
-        rows = await self._transaction.rows(statement.add_columns(is_asked_for.label(_IS_ASKED_FOR)))
+    async def _one_project(self, statement: Select[Any], values: Values) -> Project | None:
+        rows = await self._transaction.rows(statement, values)
         found = project_of(rows) if rows else None
         return found if rows and rows[0].is_asked_for else None
 
@@ -141,3 +139,13 @@ def project_of(rows: Sequence[Row[Any]]) -> Project:
     """Return the project that these rows, one for each ancestor of its namespace, are about."""
     first = rows[0]._mapping
     return Project(namespace=namespace_of(rows), **{name: first[name] for name in PROJECT_FIELDS})
+
+
+def _project_statement(key: ColumnElement[Any]) -> Select[Any]:
+    is_asked_for = and_(key == bindparam("wanted"), projects.c.doomed_at.is_(None))
+    statement = _of_projects(projects.c.id == _or_first(projects, is_asked_for))
+    return statement.add_columns(is_asked_for.label(_IS_ASKED_FOR))
+
+
+_PROJECT_BY_ID = _project_statement(projects.c.id)
+_PROJECT_BY_PATH = _project_statement(projects.c.full_path_key)

@@ -18,7 +18,9 @@ async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
+        # One that turned out to be long is begun anew in a thread.
+        if statements[-1:] != [(statement, parameters)]:
+            statements.append((statement, parameters))
 
     async with store.reading() as rows:
         connection = rows._transaction.connection.sync_connection
@@ -64,7 +66,7 @@ class Planner:
         async with self.store.reading() as rows:
             explain = rows._transaction.connection.exec_driver_sql
             found = [await explain(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in statements]
-        return [str(row[-1]) for plan in found for row in plan]
+        return [str(row[-1]) for plan in found for row in plan.all()]
 
     @property
     def _server(self) -> PostgresqlServer:

@@ -34,7 +34,7 @@ async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str)
                 await enough.wait()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(store.doors.reader.gate._value):
+            for _ in range(store.doors.reader.places):
                 holding.append(asyncio.Event())
                 group.create_task(hold(holding[-1]))
             for held in holding:

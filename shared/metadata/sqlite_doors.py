@@ -1,0 +1,172 @@
+"""The ways into a SQLite database: a few readers, each of which sees one snapshot, and one writer."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from shared.errors import MetadataUnavailable
+from shared.metadata.doors import NONE_FREE, Session, enter, to_the_end
+from shared.metadata.faults import translated_faults
+from shared.metadata.group_commit import Group, Member
+from shared.metadata.sqlite_connection import SqliteConnection
+
+T = TypeVar("T")
+
+Connect = Callable[[], SqliteConnection]
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteReaders:
+    """Connections that only read.
+
+    Args:
+        connect: makes one that is not open yet.
+        gate: lets as many in as there may be connections.
+        free: those that nobody uses.
+    """
+
+    connect: Connect
+    gate: asyncio.Semaphore
+    places: int
+    wait_seconds: float
+    free: list[SqliteConnection] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        await enter(self.gate, self.wait_seconds)
+        try:
+            connection = self.free.pop() if self.free else await self.run(_opened(self.connect))
+            try:
+                await self.run(connection.begin("BEGIN"))
+                yield connection
+            finally:
+                await self._give_back(connection)
+        finally:
+            self.gate.release()
+
+    async def run(self, step: Awaitable[T]) -> T:
+        with translated_faults():
+            return await step
+
+    async def close(self) -> None:
+        """Close the connections; nobody uses one any more."""
+        while self.free:
+            await self.free.pop().close()
+
+    async def _give_back(self, connection: SqliteConnection) -> None:
+        try:
+            await connection.roll_back()
+        except BaseException:
+            await connection.close()
+            raise
+        self.free.append(connection)
+
+
+class SqliteWriter:
+    """The one connection of a process that writes. Those who wait for it share a commit.
+
+    A transaction takes its turn, does its work within a savepoint, and passes the turn on to the next one that waits,
+    which goes on in the same transaction of the database. Who finds nobody waiting, or enough work done, has it
+    committed; from then on all of them are told, and not before.
+
+    Args:
+        connect: makes a connection that is not open yet.
+        directory: where the database lies.
+        wait_seconds: how long a transaction may wait for its turn.
+    """
+
+    places = 1
+
+    def __init__(self, connect: Connect, *, directory: Path, wait_seconds: float) -> None:
+        self._connect = connect
+        self._directory = directory
+        self._wait_seconds = wait_seconds
+        self._connection: SqliteConnection | None = None
+        self._group: Group | None = None
+        self._is_taken = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        await self._take_turn()
+        try:
+            member = Member(await self._open_group(), self._pass_on)
+        except BaseException:
+            self._pass_on()
+            raise
+        try:
+            await self.run(member.begin())
+            yield member
+        except BaseException as error:
+            await to_the_end(member.undo_unless_done(error))
+            raise
+        await to_the_end(member.undo_unless_done())
+
+    async def run(self, step: Awaitable[T]) -> T:
+        with translated_faults(self._directory):
+            return await step
+
+    async def close(self) -> None:
+        """Close the connection, once the commit that is under way has ended."""
+        await self._take_turn()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _open_group(self) -> Group:
+        if self._group is None:
+            if self._connection is None:
+                self._connection = await self.run(_opened(self._connect))
+            await self.run(self._connection.begin("BEGIN IMMEDIATE"))
+            self._group = Group(self._connection)
+        return self._group
+
+    async def _take_turn(self) -> None:
+        if not self._is_taken:
+            self._is_taken = True
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # It had come, and is not wanted any more.
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise MetadataUnavailable(NONE_FREE) from error
+            raise
+
+    def _pass_on(self) -> None:
+        """End a turn: begin the next one, or the commit, after which the next one comes."""
+        group = self._group
+        is_complete = group is not None and (group.is_over or group.is_full or not self._waiting)
+        if group is not None and is_complete:
+            self._group = None
+            group.conclude(self._next_turn)
+        else:
+            self._next_turn()
+
+    def _next_turn(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
+async def _opened(connect: Connect) -> SqliteConnection:
+    connection = connect()
+    try:
+        await connection.open()
+    except BaseException:
+        await connection.close()
+        raise
+    return connection

@@ -1,0 +1,122 @@
+"""aiosqlite with one visit to a connection's thread for each statement, where it takes four by itself.
+
+SQLAlchemy makes a cursor, executes, fetches all rows and closes the cursor, and aiosqlite carries out each of that in
+the connection's thread: a hop there and back costs several times what a statement does that finds its rows by an index.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVarTuple
+
+import aiosqlite
+
+Ts = TypeVarTuple("Ts")
+
+_BUSY = 5
+_LOCK_LOOK_SECONDS = 0.0005
+"""SQLite's own way of waiting for the write lock sleeps for up to a tenth of a second at a time."""
+
+
+def connect(path: Path) -> "SqliteDriver":
+    """Return a connection that begins and ends no transaction by itself, and waits for no lock; await it to open it."""
+    return SqliteDriver(
+        lambda: sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False), iter_chunk_size=64
+    )
+
+
+class SqliteDriver(aiosqlite.Connection):
+    """A connection of aiosqlite."""
+
+    def cursor(self) -> "SqliteCursor":  # type: ignore[override]  # SQLAlchemy takes it entered or not.
+        """Return a cursor; no thread is asked before it executes something."""
+        return SqliteCursor(self)
+
+    async def run(self, *statements: str) -> None:
+        """Carry out statements one after another that give no rows."""
+        await self._visit(self._run, statements)
+
+    async def begin(self, statement: str, *, wait_seconds: float) -> None:
+        """Begin a transaction as soon as the lock is free that it needs.
+
+        Raises:
+            sqlite3.OperationalError: it was not in time.
+        """
+        await self._visit(self._begin, statement, wait_seconds)
+
+    async def carry_out(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
+        """Execute a statement, and leave with the cursor all that it gave."""
+        await self._visit(self._carry_out, cursor, sql, parameters)
+
+    async def carry_out_many(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
+        """Execute a statement with one set of parameters after another."""
+        await self._visit(self._carry_out_many, cursor, sql, parameters)
+
+    async def _visit(self, call: Callable[[*Ts], None], *args: *Ts) -> None:
+        """Make a call in the connection's thread."""
+        await self._execute(call, *args)  # type: ignore[no-untyped-call]  # aiosqlite has no types there
+
+    def _run(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._conn.execute(statement)
+
+    def _begin(self, statement: str, wait_seconds: float) -> None:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                self._conn.execute(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != _BUSY or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            time.sleep(_LOCK_LOOK_SECONDS)
+
+    def _carry_out(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
+        done = self._conn.execute(sql, parameters)
+        cursor.take(done, done.fetchall() if done.description else [])
+        done.close()
+
+    def _carry_out_many(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
+        done = self._conn.executemany(sql, parameters)
+        cursor.take(done, [])
+        done.close()
+
+
+class SqliteCursor:
+    """What SQLAlchemy asks of a cursor."""
+
+    def __init__(self, connection: SqliteDriver) -> None:
+        self._connection = connection
+        self._rows: list[Any] = []
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self.arraysize = 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    def take(self, done: sqlite3.Cursor, rows: list[Any]) -> None:
+        """Keep what a statement gave."""
+        self.description, self.rowcount, self.lastrowid = done.description, done.rowcount, done.lastrowid
+        self._rows = rows
+
+    async def execute(self, sql: str, parameters: Any = ()) -> "SqliteCursor":
+        """Carry out a statement, and fetch its rows with it."""
+        await self._connection.carry_out(self, sql, parameters)
+        return self
+
+    async def executemany(self, sql: str, parameters: Any) -> "SqliteCursor":
+        """Carry out a statement with one set of parameters after another."""
+        await self._connection.carry_out_many(self, sql, parameters)
+        return self
+
+    async def fetchall(self) -> list[Any]:
+        """Return the rows, once."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    async def close(self) -> None:
+        """Do nothing: it was closed when it was read."""
