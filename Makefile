@@ -102,7 +102,7 @@ clean: ## remove caches and build output; the environment and all data stay
 # For every Python and platform at once; no file on this machine but pyproject.toml has a say.
 COMPILE_ONE = $(BIN)/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
-COMPILE = $(COMPILE_ONE) pyproject.toml --extra postgres --group install $(2) --output-file $(1)
+COMPILE = $(COMPILE_ONE) pyproject.toml --extra postgres --extra s3 --group install $(2) --output-file $(1)
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo "Installing what development needs ..."

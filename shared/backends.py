@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from arq.connections import RedisSettings
 
 from shared.blobs.local import open_local_blob_store
+from shared.blobs.s3.location import S3Location, parse_s3_url
 from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
 from shared.metadata import migrate as migrations
 from shared.metadata import snapshots
@@ -55,7 +56,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_metadata_store(settings.database_url))
         change_checks = await stack.enter_async_context(open_change_checks(settings.database_url))
-        blobs = await stack.enter_async_context(open_local_blob_store(_blob_root(settings)))
+        blobs = await stack.enter_async_context(open_blobs(settings))
         queue = await stack.enter_async_context(open_arq_queue(redis_url))
         failed_attempts = await stack.enter_async_context(
             open_failed_attempts(redis_url, limit=settings.auth_failures_per_minute)
@@ -107,9 +108,9 @@ async def has_blobs(settings: Settings) -> bool:
         BlobStoreUnavailable: nobody can tell.
     """
     root = _blob_root(settings)
-    if not await asyncio.to_thread(root.is_dir):
+    if root is not None and not await asyncio.to_thread(root.is_dir):
         return False
-    async with open_local_blob_store(root) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
+    async with open_blobs(settings) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
         async for _ in keys:
             return True
     return False
@@ -135,8 +136,19 @@ def open_store_in(path: Path) -> AbstractAsyncContextManager[MetadataStore]:
 
 
 def open_blobs(settings: Settings) -> AbstractAsyncContextManager[BlobStore]:
-    """Open the bytes alone, for commands that need no Redis."""
-    return open_local_blob_store(_blob_root(settings))
+    """Open the bytes alone, for commands that need no Redis.
+
+    Raises:
+        SettingsInvalid: the URL names no store, or one that asks for what is not installed.
+    """
+    root = _blob_root(settings)
+    if root is not None:
+        return open_local_blob_store(root)
+    try:
+        from shared.blobs.s3.store import open_s3_blob_store
+    except ImportError as error:
+        raise SettingsInvalid("LARDER_BLOB_URL names S3, which needs the extra: pip install larder[s3]") from error
+    return open_s3_blob_store(_s3_location(settings))
 
 
 @asynccontextmanager
@@ -147,7 +159,7 @@ async def open_existing_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
         BlobStoreUnavailable: there is no such directory.
     """
     root = _blob_root(settings)
-    if not root.is_dir():
+    if root is not None and not root.is_dir():
         raise BlobStoreUnavailable(f"there is no directory {root}")
     async with open_blobs(settings) as blobs:
         yield blobs
@@ -199,8 +211,14 @@ def _redis_url(settings: Settings) -> str:
     return settings.redis_url
 
 
-def _blob_root(settings: Settings) -> Path:
+def _blob_root(settings: Settings) -> Path | None:
+    """Return the directory of a disk store, or None when the URL names S3."""
     parts = urlsplit(settings.blob_url)
-    if parts.scheme != "file":
-        raise SettingsInvalid("LARDER_BLOB_URL takes file:///<absolute path>; S3 is not supported yet")
-    return Path(unquote(parts.path))
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _s3_location(settings: Settings) -> S3Location:
+    try:
+        return parse_s3_url(settings.blob_url)
+    except ValueError as error:
+        raise SettingsInvalid(f"LARDER_BLOB_URL {error}") from None

@@ -19,6 +19,8 @@ _MIGRATIONS = ("shared/metadata/migrate.py", ["expected_revision", "_upgrade"])
 _CHANGE_CHECKS = ("shared/metadata/change_checks.py", ["_look", "_holds", "close"])
 # It asks first whether anything is taken.
 _LOG_LINES = ("shared/log_lines.py", ["_write", "_write_buffered"])
+# Reads what it knows of S3, and the credentials, before a process serves anybody.
+_S3_CLIENT = ("shared/blobs/s3/store.py", ["open_s3_blob_store"])
 
 
 def pytest_configure() -> None:
@@ -37,6 +39,7 @@ def _no_call_blocks_the_loop() -> Iterator[None]:
         call.can_block_in(*_MIGRATIONS)
         call.can_block_in(*_CHANGE_CHECKS)
         call.can_block_in(*_LOG_LINES)
+        call.can_block_in(*_S3_CLIENT)
     blockbuster.activate()
     yield
     blockbuster.deactivate()

@@ -16,7 +16,7 @@ from shared.blobs.local_writer import LocalBlobWriter
 from shared.blobs.threads import Threads, storage_errors
 from shared.blobs.unfinished import Unfinished, best_unfinished
 from shared.models import BlobKey
-from shared.ports.blob_store import BlobWriter, LocalBlob
+from shared.ports.blob_store import BlobWriter, LinkHeaders, LocalBlob
 
 READ_BYTES = 1024 * 1024
 # Syncs wait for the disk, not for a core, and a file system commits those that wait together at once.
@@ -49,9 +49,15 @@ class LocalBlobStore:
         return self._reading(check_blob_key(key), offset, length)
 
     async def locate(self, key: BlobKey) -> LocalBlob | None:
-        with storage_errors():
-            size_bytes = await self._threads.run(files.size_of, self._directories, check_blob_key(key))
+        size_bytes = await self.size_of(key)
         return LocalBlob(path=self._root / key, size_bytes=size_bytes)
+
+    async def size_of(self, key: BlobKey) -> int:
+        with storage_errors():
+            return await self._threads.run(files.size_of, self._directories, check_blob_key(key))
+
+    async def link(self, key: BlobKey, headers: LinkHeaders, *, seconds: int) -> str | None:
+        return None
 
     async def delete(self, key: BlobKey) -> None:
         with storage_errors():

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from shared.blobs.directories import DayDirectories
 
-_PREFIX = ".name-"
+NAME_PREFIX = ".name-"
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -31,19 +31,33 @@ def write_name(directories: DayDirectories, name: str) -> None:
         OSError: as the system says.
         ValueError: it is no name.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError("the name of a blob store is 32 hexadecimal digits")
+    check_name(name)
     with directories.opened_root() as root:
         for other in _names(root):
             if other != name:
                 with suppress(FileNotFoundError):
-                    os.rmdir(_PREFIX + other, dir_fd=root)
+                    os.rmdir(NAME_PREFIX + other, dir_fd=root)
         with suppress(FileExistsError):
-            os.mkdir(_PREFIX + name, 0o700, dir_fd=root)
+            os.mkdir(NAME_PREFIX + name, 0o700, dir_fd=root)
         os.fsync(root)
+
+
+def check_name(name: str) -> None:
+    """Return when this can be the name of a blob store.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not is_name(name):
+        raise ValueError("the name of a blob store is 32 hexadecimal digits")
+
+
+def is_name(text: str) -> bool:
+    """Say whether this can be the name of a blob store."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _names(root: int) -> list[str]:
     with os.scandir(root) as entries:
-        names = [entry.name.removeprefix(_PREFIX) for entry in entries if entry.name.startswith(_PREFIX)]
-    return sorted(name for name in names if _NAME.fullmatch(name))
+        names = [entry.name.removeprefix(NAME_PREFIX) for entry in entries if entry.name.startswith(NAME_PREFIX)]
+    return sorted(name for name in names if is_name(name))

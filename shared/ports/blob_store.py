@@ -31,6 +31,15 @@ class LocalBlob:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class LinkHeaders:
+    """What the store is to say when it hands out a blob by itself."""
+
+    content_type: str
+    content_disposition: str
+    cache_control: str
+
+
 class BlobWriter(Protocol):
     """One blob that is being written. Nobody sees it before `commit`."""
 
@@ -89,6 +98,29 @@ class BlobStore(Protocol):
 
         Raises:
             BlobMissing: there is no such blob.
+        """
+        ...
+
+    async def size_of(self, key: BlobKey) -> int:
+        """Return how many bytes the blob has, without reading them.
+
+        Raises:
+            BlobMissing: there is no such blob.
+            BlobStoreUnavailable: the store fails.
+        """
+        ...
+
+    async def link(self, key: BlobKey, headers: LinkHeaders, *, seconds: int) -> str | None:
+        """Return a URL from which whoever has it can GET the blob, or None where this store hands out none.
+
+        Nobody looks whether there is such a blob. Nothing but GET works there, and a request that brings credentials
+        of its own may be refused.
+
+        Args:
+            seconds: how long the URL holds.
+
+        Raises:
+            BlobStoreUnavailable: there is nothing to sign it with.
         """
         ...
 

@@ -51,12 +51,10 @@ async def look_at_size(blobs: BlobStore, file: PackageFile) -> str | None:
         BlobStoreUnavailable: the store fails.
     """
     try:
-        located = await blobs.locate(file.blob_key)
+        size_bytes = await blobs.size_of(file.blob_key)
     except BlobMissing:
         return MISSING
-    if located is None:
-        return await look_at_bytes(blobs, file)
-    return None if located.size_bytes == file.size_bytes else _wrong_size(located.size_bytes, file)
+    return None if size_bytes == file.size_bytes else _wrong_size(size_bytes, file)
 
 
 def _wrong_size(size_bytes: int, file: PackageFile) -> str:

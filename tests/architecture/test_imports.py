@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.usecases": _CORE | _LOGGING | {"shared.ports"},
     "shared.metadata": _ADAPTER | {"sqlalchemy", "alembic", "aiosqlite"},
     "shared.blobs": _ADAPTER | {"aiofiles"},
-    "shared.blobs.s3": _ADAPTER | {"shared.blobs", "aiobotocore", "botocore"},
+    "shared.blobs.s3": _ADAPTER | {"shared.blobs", "aiobotocore", "aiohttp", "botocore", "types_aiobotocore_s3"},
     "shared.queue": _ADAPTER | {"arq", "redis"},
     "shared.backends": _WORDS
     | {"shared.settings", "shared.ports", "shared.metadata", "shared.blobs", "shared.queue", "arq"}

@@ -2,12 +2,18 @@
 
 import os
 from abc import ABC, abstractmethod
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from shared.blobs.local import open_local_blob_store
+from shared.blobs.s3.location import parse_s3_url
+from shared.blobs.s3.store import S3BlobStore, open_s3_blob_store
 from shared.blobs.unfinished import NamelessFile, PartFile, Unfinished
 from shared.ports.blob_store import BlobStore
+from tests.s3_server import BUCKET, s3_client
+
+MIB = 1024 * 1024
 
 
 class Premises(ABC):
@@ -19,6 +25,8 @@ class Premises(ABC):
 
     left_by_a_killed_writer: int
     """How many pieces a process leaves that is killed in the middle of one blob."""
+    peak_bytes: int
+    """By how much a process may grow that writes or reads a large blob."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -43,6 +51,7 @@ class DiskPremises(Premises):
 
     unfinished: type[Unfinished] = NamelessFile
     left_by_a_killed_writer = 0
+    peak_bytes = 32 * MIB
 
     @property
     def root(self) -> Path:
@@ -71,7 +80,54 @@ class PartFilePremises(DiskPremises):
     left_by_a_killed_writer = 1
 
 
+class S3Premises(Premises):
+    """A prefix of a bucket, whose writers send parts.
+
+    Args:
+        directory: the test's own; the file `s3` in it says where the server is and which prefix is meant.
+    """
+
+    left_by_a_killed_writer = 1
+    peak_bytes = 32 * MIB
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._location = parse_s3_url((directory / "s3").read_text(encoding="ascii"))
+        self._stores: list[S3BlobStore] = []
+
+    def open_store(self) -> AbstractAsyncContextManager[BlobStore]:
+        return self._open()
+
+    def pieces(self) -> set[str]:
+        client, prefix = s3_client(self._location.endpoint_url or ""), self._location.prefix
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        objects = {entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", [])}
+        uploads = client.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", [])
+        names = {name for name in objects if not name.startswith(".name-")}  # On a disk it is no file either.
+        return names | {f"{entry['Key'].removeprefix(prefix)} in parts" for entry in uploads}
+
+    def open_descriptors(self) -> list[str]:
+        """Return the connections that somebody has taken and not given back."""
+        taken = (connection for store in self._stores for connection in _taken_connections(store))
+        return [str(connection) for connection in taken]
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[BlobStore]:
+        async with open_s3_blob_store(self._location, part_bytes=5 * MIB) as store:
+            self._stores.append(store)
+            try:
+                yield store
+            finally:
+                self._stores.remove(store)
+
+
+def _taken_connections(store: S3BlobStore) -> list[object]:
+    sessions = store._place.client._endpoint.http_session._sessions  # type: ignore[attr-defined]  # a look inside
+    return [one for session in sessions.values() for one in session.connector._acquired]
+
+
 PREMISES: dict[str, type[Premises]] = {
     "disk": DiskPremises,
     "disk-part-files": PartFilePremises,
+    "s3": S3Premises,
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -40,6 +40,19 @@ async def put(store: BlobStore, key: BlobKey, content: bytes, *, chunk_bytes: in
         for start in range(0, len(content), chunk_bytes):
             await writer.write(content[start : start + chunk_bytes])
         return await writer.commit()
+
+
+async def put_all(store: BlobStore, keys: Iterable[BlobKey]) -> None:
+    """Write an empty blob under each of the keys, some at once."""
+    slots = asyncio.Semaphore(16)
+
+    async def put_one(key: BlobKey) -> None:
+        async with slots:
+            await put(store, key, b"")
+
+    async with asyncio.TaskGroup() as tasks:
+        for key in keys:
+            tasks.create_task(put_one(key))
 
 
 async def content_of(store: BlobStore, key: BlobKey, *, offset: int = 0, length: int | None = None) -> bytes:
@@ -83,6 +96,10 @@ class Interrupted:
                 waits += 1
                 if waits in self._cancel_at:
                     self.was_cancelled = True
+                    if pending is not None:
+                        # What a task waits for is cancelled before the task hears of it.
+                        pending.cancel()
+                        yield
                     pending = self._work.throw(asyncio.CancelledError())
                     continue
                 yield pending

@@ -19,6 +19,7 @@ from tests.contracts.blobs.drive import (
     left_early,
     new_key,
     put,
+    put_all,
     receipt_of,
     some_bytes,
 )
@@ -253,8 +254,7 @@ async def test_keys_lists_the_days_before_a_day_oldest_first(store: BlobStore, p
 async def test_keys_lists_many_blobs_of_a_day_and_may_be_left_early(store: BlobStore, premises: Premises) -> None:
     keys = {new_blob_key(NOON + timedelta(seconds=number)) for number in range(1100)}
     premises.expected = set(keys)
-    for key in keys:
-        await put(store, key, b"")
+    await put_all(store, keys)
 
     assert set(await keys_of(store)) == keys
     async with left_early(store.keys(before=NEXT_DAY)) as listing:
