@@ -43,7 +43,9 @@ class Settings:
         data_dir: where everything lives that no other URL places elsewhere; absolute.
         external_url: how clients reach the registry, without a trailing slash; None: from each request's Host.
         database_url: `sqlite:///<absolute path>` or `postgresql://...`.
-        blob_url: `file:///<absolute path>` or `s3://bucket/prefix`.
+        blob_url: `file:///<absolute path>` or `s3://bucket/prefix?endpoint_url=...`.
+        blob_redirect_bytes: from which size on a download is sent to the blob store itself, where that can be; None:
+            every file is streamed.
         redis_url: None: an embedded server (only `larder serve` can start one).
         root_token: the administrator's token; None: made at first start and kept in `root_token_file`.
         api_processes: how many API processes `larder serve` starts.
@@ -86,6 +88,7 @@ class Settings:
     worker_metrics_port: int | None
     cache_bytes: int
     keeps_ready_answers: bool
+    blob_redirect_bytes: int | None
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -250,6 +253,7 @@ _VARIABLES: Mapping[str, _Variable] = {
         "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
     ),
     "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{quote(str(path))}/blobs"),
+    "BLOB_REDIRECT_BYTES": _Variable("blob_redirect_bytes", _size, lambda _: None),
     "REDIS_URL": _Variable("redis_url", _url("redis", "rediss", "unix"), lambda _: None),
     "ROOT_TOKEN": _Variable("root_token", _token, lambda _: None),
     "API_PROCESSES": _Variable("api_processes", _integer(1, 256), lambda _: _processors()),

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from services.worker.inspection import DistributionInspector, InspectionLimits
 from services.worker.metrics import WorkerMetrics, shown
 from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
-from services.worker.worker import DRAIN_SECONDS, create_worker
+from services.worker.worker import DRAIN_SECONDS, create_worker, scratch_of
 from shared.backends import open_backends
 from shared.errors import QueueUnavailable
 from shared.metrics import Numbers
@@ -32,6 +32,8 @@ async def serve(settings: Settings) -> None:
     """
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     inspections = InspectionLimits.of(settings.limits)
+    if removed := await scratch_of(settings).clear():
+        log.info("scratch.cleared", copies=removed)
     async with open_backends(settings) as backends, DistributionInspector(inspections) as inspector:
         metrics = WorkerMetrics()
         worker = create_worker(settings, backends, inspector, metrics=metrics, handles_signals=True)

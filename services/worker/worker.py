@@ -1,7 +1,5 @@
 """Put the worker together: arq with this registry's jobs."""
 
-from pathlib import Path
-
 from arq.worker import func
 
 from services.worker.inspection import DistributionInspector
@@ -12,11 +10,17 @@ from shared.backends import Backends, queue_connection
 from shared.settings import Settings
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import ProcessPackageFile
+from shared.usecases.scratch import Scratch
 
 _DESTROY_SECONDS = 300
 _JOBS_AT_ONCE = 10
 DRAIN_SECONDS = 25
 """For how long a stopping worker finishes what it has begun."""
+
+
+def scratch_of(settings: Settings) -> Scratch:
+    """Return where the worker keeps copies of blobs that are not on this machine."""
+    return Scratch(settings.data_dir / "scratch")
 
 
 def create_worker(
@@ -41,7 +45,7 @@ def create_worker(
             inspector=inspector,
             checks=settings.upload_checks,
             is_fips=settings.is_fips,
-            scratch_dir=Path(settings.data_dir),
+            scratch=scratch_of(settings),
         ),
         destroy=DestroyPackageFile(store=backends.store, blobs=backends.blobs),
         metrics=metrics,

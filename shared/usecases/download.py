@@ -9,7 +9,7 @@ from functools import partial
 from shared.attestations import encode_provenance
 from shared.errors import LarderError, NotFound, RecordNotFound
 from shared.models import PackageFile, PackageFileId, PackageFileStatus, PackageId, Project, Visibility
-from shared.ports.blob_store import BlobStore, LocalBlob
+from shared.ports.blob_store import BlobStore, LinkHeaders, LocalBlob
 from shared.ports.metadata_store import MetadataStore, Reading
 from shared.status_markers import offers_files
 from shared.usecases.memo import Derived, Memo
@@ -21,6 +21,7 @@ from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 _SMALL_BYTES = 64 * 1024
 """Files up to this size are remembered with their bytes: to open one takes longer than to send it."""
 _ROW_BYTES = 1024
+_LINK_SECONDS = 60
 
 
 def _now() -> datetime:
@@ -164,6 +165,16 @@ class OpenPackageFile:
     def stream(self, download: Download, *, offset: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yield `length` bytes of the file from `offset` on."""
         return self.blobs.read(download.file.blob_key, offset=offset, length=length)
+
+    async def link(self, download: Download, headers: LinkHeaders) -> str | None:
+        """Return a URL at the blob store itself, which holds for a minute; None where there is none.
+
+        Whoever has the URL may fetch the file until it expires, so it is for the caller's eyes alone.
+
+        Raises:
+            BlobStoreUnavailable: the store has nothing to sign it with.
+        """
+        return await self.blobs.link(download.file.blob_key, headers, seconds=_LINK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

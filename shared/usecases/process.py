@@ -1,8 +1,7 @@
 """Give the verdict on an uploaded file: the worker's part of an upload."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,15 @@ from pathlib import Path
 import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from shared.errors import DistributionRejected, MetadataUnavailable, StorageFull
-from shared.models import CoreMetadata, Digests, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
+from shared.errors import BlobStoreUnavailable, DistributionRejected, MetadataUnavailable, StorageFull
+from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
 from shared.names import canonical_version, normalize_name
 from shared.ports.blob_store import BlobStore
 from shared.ports.inspector import DistributionInspector
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.usecases.digests import digest_stream
+from shared.usecases.scratch import Scratch
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class ProcessPackageFile:
 
     Args:
         is_fips: no MD5 is computed, nor compared with one that a form brought.
-        scratch_dir: where a blob is copied to be inspected when its store is not on this machine.
+        scratch: where a blob is copied to be inspected when its store is not on this machine.
     """
 
     store: MetadataStore
@@ -57,7 +57,7 @@ class ProcessPackageFile:
     inspector: DistributionInspector
     checks: UploadChecks
     is_fips: bool
-    scratch_dir: Path
+    scratch: Scratch
 
     async def __call__(self, file_id: PackageFileId, attempt: int) -> None:
         """Take the file's lease, look at its bytes, write the verdict, and tell those who wait.
@@ -110,7 +110,7 @@ class ProcessPackageFile:
         try:
             async with asyncio.TaskGroup() as group:
                 renewal = group.create_task(self._keep_lease(file))
-                verdict = await self._examine(file)
+                verdict = await self._examine_if_possible(file)
                 renewal.cancel()
         except* _LeaseLostError:
             log.warning("package_file.lease_lost", file_id=file.id, attempt=file.attempt)
@@ -129,14 +129,50 @@ class ProcessPackageFile:
             async with self.store.writing() as rows:
                 await rows.packages.release_lease(file.id, attempt=file.attempt)
 
+    async def _examine_if_possible(self, file: PackageFile) -> _Accepted | _Refused:
+        """Examine the file; where the machine or the store as a whole stands in the way, no attempt is used up.
+
+        A store may be away for longer than five attempts take, and that is no fault of the file.
+        """
+        try:
+            return await self._examine(file)
+        except StorageFull:
+            await self._release(file)
+            raise
+        except BlobStoreUnavailable:
+            if not await self._blobs_answer():
+                await self._release(file)
+            raise
+
+    async def _blobs_answer(self) -> bool:
+        try:
+            await self.blobs.check()
+        except (BlobStoreUnavailable, StorageFull):
+            return False
+        return True
+
     async def _examine(self, file: PackageFile) -> _Accepted | _Refused:
         async with self.store.reading() as rows:
             package = await rows.packages.package(file.package_id)
             form = await rows.packages.form(file.id)
         if package is None:
             raise _LeaseLostError
-        async with aclosing(self.blobs.read(file.blob_key)) as chunks:
-            digests, size_bytes = await digest_stream(chunks, is_fips=self.is_fips)
+        async with self._local(file) as (path, chunks):
+            async with aclosing(chunks):
+                digests, size_bytes = await digest_stream(chunks, is_fips=self.is_fips)
+            return await self._compare(file, package, form, path=path, digests=digests, size_bytes=size_bytes)
+
+    async def _compare(
+        self,
+        file: PackageFile,
+        package: Package,
+        form: Mapping[str, list[str]],
+        *,
+        path: Path,
+        digests: Digests,
+        size_bytes: int,
+    ) -> _Accepted | _Refused:
+        """Hold the bytes, which lie at the path, against what the upload said of them."""
         if (size_bytes, digests.sha256) != (file.size_bytes, file.sha256):
             return _Refused("the stored bytes are not those that were received")
         for field, digest in (
@@ -149,8 +185,7 @@ class ProcessPackageFile:
                 return _Refused(f"{field} does not match the uploaded file")
         is_strict = self.checks is UploadChecks.STRICT
         try:
-            async with self._local_copy(file) as path:
-                metadata = await self.inspector.inspect(path, file_name=file.file_name)
+            metadata = await self.inspector.inspect(path, file_name=file.file_name)
         except DistributionRejected as rejection:
             return _Refused(rejection.reason) if is_strict else _Accepted(digests, None)
         if is_strict and metadata.flaw is not None:
@@ -203,17 +238,15 @@ class ProcessPackageFile:
         return is_written
 
     @asynccontextmanager
-    async def _local_copy(self, file: PackageFile) -> AsyncIterator[Path]:
+    async def _local(self, file: PackageFile) -> AsyncIterator[tuple[Path, AsyncGenerator[bytes, None]]]:
+        """Give a path, and the file's bytes; they lie at the path when the last of them was taken."""
         located = await self.blobs.locate(file.blob_key)
+        chunks = self.blobs.read(file.blob_key)
         if located is not None:
-            yield located.path
+            yield located.path, chunks
             return
-        with tempfile.NamedTemporaryFile(dir=self.scratch_dir) as copy:
-            async with aclosing(self.blobs.read(file.blob_key)) as chunks:
-                async for chunk in chunks:
-                    await asyncio.to_thread(copy.write, chunk)
-            await asyncio.to_thread(copy.flush)
-            yield Path(copy.name)
+        async with self.scratch.copy() as copy:
+            yield copy.path, copy.kept(chunks, most_bytes=file.size_bytes)
 
 
 def _lease_end() -> datetime:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.worker.inspection import DistributionInspector
+from services.worker.worker import scratch_of
 from shared.backends import Backends, migrate_database, open_backends
 from shared.credentials import BasicPair, Credentials
 from shared.models import InstanceSettings, PackageFile, UploadChecks
@@ -79,7 +80,7 @@ class Registry:
             inspector=self.inspector,
             checks=checks,
             is_fips=is_fips,
-            scratch_dir=self.settings.data_dir,
+            scratch=scratch_of(self.settings),
         )
 
     async def file(self, file_id: int = 1) -> PackageFile | None:

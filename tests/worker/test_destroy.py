@@ -13,7 +13,7 @@ from arq.constants import job_key_prefix
 
 from shared.errors import RecordNotFound
 from shared.models import BlobKey, PackageFile, PackageFileId, PackageFileStatus, PackageId
-from shared.ports.blob_store import BlobStore, BlobWriter, LocalBlob
+from shared.ports.blob_store import BlobStore, BlobWriter, LinkHeaders, LocalBlob
 from shared.queue.connection import QUEUE_NAME
 from shared.usecases.destroy import DeletePackage, DeletePackageFile, DestroyPackageFile
 from shared.usecases.sweep import Sweep
@@ -104,6 +104,12 @@ class _CutOff:
 
     async def locate(self, key: BlobKey) -> LocalBlob | None:
         return await self.blobs.locate(key)
+
+    async def size_of(self, key: BlobKey) -> int:
+        return await self.blobs.size_of(key)
+
+    async def link(self, key: BlobKey, headers: LinkHeaders, *, seconds: int) -> str | None:
+        return await self.blobs.link(key, headers, seconds=seconds)
 
     async def delete(self, key: BlobKey) -> None:
         await self.blobs.delete(key)

@@ -9,17 +9,20 @@ from aiohttp import hdrs, web
 
 from services.api.content_disposition import attachment
 from services.api.handlers.paths import file_path, record_ids
-from services.api.keys import OFFER, USE_CASES, VISIT, visit_of
-from services.api.presenters.file_response import Representation, Source, plan_response, send
+from services.api.keys import OFFER, SETTINGS, USE_CASES, VISIT, visit_of
+from services.api.presenters.file_response import Plan, Representation, Source, plan_response, send
+from services.api.presenters.redirects import lent_by_store
 from services.api.ready_answers import Offer, is_download
 from shared.errors import NotFound, RecordNotFound
 from shared.models import PackageFileId, PackageId
+from shared.ports.blob_store import LinkHeaders
 from shared.usecases.download import Download, NeighbourDownload, OpenPackageFile
 
 _METADATA_SUFFIX = ".metadata"
 _PROVENANCE_SUFFIX = ".provenance"
 _CONTENT_TYPE = "application/octet-stream"
 _PROVENANCE_CONTENT_TYPE = "application/vnd.pypi.integrity.v1+json"
+_CONDITIONS = (hdrs.IF_MATCH, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE, hdrs.IF_UNMODIFIED_SINCE, hdrs.IF_RANGE)
 
 
 async def file(request: web.Request) -> web.StreamResponse:
@@ -67,8 +70,12 @@ async def send_package_file(request: web.Request, download: Download) -> web.Str
         },
     )
     plan = plan_response(request.method, request.headers, representation)
-    response = await send(request, plan, _source(use_cases.open_package_file, download))
-    if is_download(request, response):
+    url = await _url_at_store(request, plan, download) if plan.length else None
+    if url is not None:
+        response: web.StreamResponse = lent_by_store(url)
+    else:
+        response = await send(request, plan, _source(use_cases.open_package_file, download))
+    if url is not None or is_download(request, response):
         use_cases.note_download(file.package_id)
     return response
 
@@ -79,6 +86,26 @@ async def _file(request: web.Request, sha256: str, file_name: str) -> web.Stream
     if download.file.created_at <= datetime.now(UTC):  # Else the answer says another time each second.
         request[OFFER] = Offer(of_file_in=download.file.package_id)
     return await send_package_file(request, download)
+
+
+async def _url_at_store(request: web.Request, plan: Plan, download: Download) -> str | None:
+    """Return where the client is to fetch the bytes, or None when they are sent from here.
+
+    The store knows neither our entity tags nor our times, so what depends on them is answered here; and a URL that is
+    signed for GET takes no HEAD. A range is taken to the store by the client, as part of its request.
+    """
+    least_bytes = request.app[SETTINGS].blob_redirect_bytes
+    is_at_hand = download.raw is not None or download.blob is not None
+    if least_bytes is None or download.file.size_bytes < least_bytes or is_at_hand:
+        return None
+    if any(name in request.headers for name in _CONDITIONS):
+        return None
+    headers = LinkHeaders(
+        content_type=plan.headers[hdrs.CONTENT_TYPE],
+        content_disposition=plan.headers[hdrs.CONTENT_DISPOSITION],
+        cache_control="private, no-store",  # The next URL is another one.
+    )
+    return await request.app[USE_CASES].open_package_file.link(download, headers)
 
 
 def _source(opened: OpenPackageFile, download: Download) -> Source:

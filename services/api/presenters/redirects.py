@@ -16,3 +16,8 @@ def moved_upstream(request: web.Request, url: str) -> web.Response:
     else:
         status, text = 302, f"This resource has been moved temporarily to {url}."
     return web.Response(status=status, text=text, headers={hdrs.LOCATION: url, hdrs.CACHE_CONTROL: "private, no-cache"})
+
+
+def lent_by_store(url: str) -> web.Response:
+    """Send the client to the blob store with a URL that holds for a moment and for everybody: nobody may keep it."""
+    return web.Response(status=302, headers={hdrs.LOCATION: url, hdrs.CACHE_CONTROL: "private, no-store"})
