@@ -162,7 +162,7 @@ class S3BlobWriter:
         for task in running:
             task.cancel()
         await asyncio.wait(self._requests)
-        is_known = all(not task.cancelled() and task.exception() is None for task in self._requests)
+        is_known = not [task for task in self._requests if task.cancelled() or task.exception()]
         try:
             await self._remove()
             if not is_known:

@@ -92,14 +92,14 @@ class S3Premises(Premises):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._location = parse_s3_url((directory / "s3").read_text(encoding="ascii"))
+        self.location = parse_s3_url((directory / "s3").read_text(encoding="ascii"))
         self._stores: list[S3BlobStore] = []
 
     def open_store(self) -> AbstractAsyncContextManager[BlobStore]:
         return self._open()
 
     def pieces(self) -> set[str]:
-        client, prefix = s3_client(self._location.endpoint_url or ""), self._location.prefix
+        client, prefix = s3_client(self.location.endpoint_url or ""), self.location.prefix
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         objects = {entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", [])}
         uploads = client.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", [])
@@ -113,7 +113,7 @@ class S3Premises(Premises):
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[BlobStore]:
-        async with open_s3_blob_store(self._location, part_bytes=5 * MIB) as store:
+        async with open_s3_blob_store(self.location, part_bytes=5 * MIB) as store:
             self._stores.append(store)
             try:
                 yield store
