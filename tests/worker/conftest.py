@@ -101,9 +101,15 @@ class Registry:
 
 
 @pytest.fixture
-async def registry(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
+def environment() -> dict[str, str]:
+    """Give the settings that a test wants beside the usual ones; tests override it."""
+    return {}
+
+
+@pytest.fixture
+async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
     """Open a registry of the test's own."""
-    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url})
+    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)

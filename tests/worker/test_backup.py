@@ -56,8 +56,8 @@ async def back_up(registry: Registry, place: Path, *, blobs: object = None) -> M
     return await backup_of(registry, blobs=blobs)(place, tell=lambda _: None)
 
 
-def restore_to(data_dir: Path) -> tuple[Settings, Restore]:
-    settings = read_settings({"LARDER_DATA_DIR": str(data_dir)})
+def restore_to(data_dir: Path, **more: str) -> tuple[Settings, Restore]:
+    settings = read_settings({"LARDER_DATA_DIR": str(data_dir), **more})
     data_dir.mkdir(exist_ok=True)
     return settings, Restore(
         data_dir=data_dir,
