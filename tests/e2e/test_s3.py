@@ -194,7 +194,10 @@ async def test_a_store_that_is_lost_for_a_while_costs_clear_answers_and_nothing_
         await asyncio.to_thread(server.kill)
         _let_the_worker_go_on(larder)
 
-        answer = await client.upload(large, file_name=wheel_file_name("refused", "1.0"), name="refused", version="1.0")
+        turned_away = _large("later", "1.0")
+        answer = await client.upload(
+            turned_away, file_name=wheel_file_name("later", "1.0"), name="later", version="1.0"
+        )
         assert (answer.status, answer.body) == (503, {"message": "503 Service Unavailable"})
         assert int(answer.headers["Retry-After"]) > 0
         assert await _readiness(client) == 503

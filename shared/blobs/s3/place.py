@@ -155,14 +155,13 @@ class Place:
         except Refusal:
             return
 
-    async def names(self, below: str = "", *, limit: int = 1000) -> AsyncGenerator[str, None]:
+    async def names(self, below: str = "") -> AsyncGenerator[str, None]:
         """Yield the names of the objects whose name begins with the prefix and `below`, without the prefix, sorted."""
-        after = ""
+        beyond: dict[str, str] = {}
         while True:
-            start = self.prefix + after if after else ""
             page = await self.call(
-                lambda start=start: self.client.list_objects_v2(  # type: ignore[misc]  # mypy cannot infer defaults
-                    Bucket=self.bucket, Prefix=self.prefix + below, MaxKeys=limit, StartAfter=start
+                lambda beyond=beyond: self.client.list_objects_v2(  # type: ignore[misc]  # mypy cannot infer defaults
+                    Bucket=self.bucket, Prefix=self.prefix + below, **beyond
                 )
             )
             found = [entry["Key"].removeprefix(self.prefix) for entry in page.get("Contents", [])]
@@ -170,27 +169,27 @@ class Place:
                 yield name
             if not found or not page["IsTruncated"]:
                 return
-            after = found[-1]
+            # By name and not by the page's own token, so that it does not matter what is removed meanwhile.
+            beyond = {"StartAfter": self.prefix + found[-1]}
 
     async def uploads(self, below: str = "") -> AsyncGenerator[Upload, None]:
         """Yield the unfinished multipart uploads of names that begin with the prefix and `below`."""
-        key_marker = id_marker = ""
+        beyond: dict[str, str] = {}
         while True:
-            markers = (key_marker, id_marker)
             page = await self.call(
-                lambda markers=markers: self.client.list_multipart_uploads(  # type: ignore[misc]  # likewise
-                    Bucket=self.bucket, Prefix=self.prefix + below, KeyMarker=markers[0], UploadIdMarker=markers[1]
+                lambda beyond=beyond: self.client.list_multipart_uploads(  # type: ignore[misc]  # likewise
+                    Bucket=self.bucket, Prefix=self.prefix + below, **beyond
                 )
             )
             for entry in page.get("Uploads", []):
                 yield Upload(name=entry["Key"], id=entry["UploadId"])
             if not page.get("IsTruncated"):
                 return
-            key_marker, id_marker = page["NextKeyMarker"], page["NextUploadIdMarker"]
+            beyond = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     async def begin_upload(self, name: str) -> Upload:
         """Begin a multipart upload whose parts are checked by their digests."""
-        # A repetition may begin a second one; whoever gives up removes all that his name has.
+        # A repetition may begin a second one: whoever gives up removes all that its name has, and the sweep does later.
         begun = await self.call(
             lambda: self.client.create_multipart_upload(Bucket=self.bucket, Key=name, ChecksumAlgorithm="SHA256")
         )

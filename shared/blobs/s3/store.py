@@ -20,7 +20,8 @@ from shared.models import BlobKey
 from shared.ports.blob_store import BlobWriter, LinkHeaders, LocalBlob
 
 _TRIAL_NAME = ".check"
-_CONNECTIONS = 256
+_CONNECTIONS = 1024
+"""Each download that is streamed has one for as long as its client takes."""
 _CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 20.0
 _REGION_OF_OTHERS = "us-east-1"

@@ -20,6 +20,8 @@ _INLINE_BYTES = 64 * 1024
 """Up to here a digest takes less time than a thread."""
 _CLOSE_SECONDS = 20.0
 _SETTLE_SECONDS = 0.5
+_REMOVE_SECONDS = 10.0
+"""Who waits for a 503 should not wait for a store as well that does not even remove."""
 
 T = TypeVar("T")
 
@@ -164,14 +166,15 @@ class S3BlobWriter:
         await asyncio.wait(self._requests)
         is_known = not [task for task in self._requests if task.cancelled() or task.exception()]
         try:
-            await self._remove()
-            if not is_known:
-                # The store may still be at work on a request that was cut off.
-                await asyncio.sleep(_SETTLE_SECONDS)
+            async with asyncio.timeout(_REMOVE_SECONDS):
                 await self._remove()
-        except LarderError as error:
+                if not is_known:
+                    # The store may still be at work on a request that was cut off.
+                    await asyncio.sleep(_SETTLE_SECONDS)
+                    await self._remove()
+        except (LarderError, TimeoutError) as error:
             # The sweeps remove what is left: parts by their day, a blob because no row names it.
-            log.warning("blob.discard_failed", blob_key=self._key, error=str(error))
+            log.warning("blob.discard_failed", blob_key=self._key, error=type(error).__name__)
 
     async def _remove(self) -> None:
         if self._has_parts:
