@@ -115,6 +115,13 @@ class PostgresqlServer:
         """Return the URL of a database on this server."""
         return f"postgresql://larder@/{database}?host={self._directory}"
 
+    def setting(self, database: str) -> str:
+        """Return what LARDER_DATABASE_URL says of it.
+
+        The setting wants a host where one usually stands; what stands behind the question mark wins.
+        """
+        return self.url(database).replace("@/", "@localhost/")
+
     def create_database(self) -> str:
         """Make an empty database; return its name."""
         name = f"test_{next(self._numbers)}"

@@ -17,14 +17,15 @@ LOWEST = {"aiohttp": Version("3.14.5")}
 _CLIENT_MODULES = {
     *("http.client", "urllib.request", "ftplib", "smtplib", "poplib", "imaplib", "telnetlib", "xmlrpc.client"),
     *("requests", "httpx", "urllib3", "pycurl", "websockets", "paramiko", "asyncssh"),
+    "aiobotocore.session",
 }
 _CLIENT_NAMES = {"ClientSession", "urlopen", "urlretrieve", "create_connection", "open_connection"}
 REACHES_OUT = {
     "services/standalone/readiness.py": {"open_connection"},  # to the address that this very command listens on
     "services/worker/inspection_processes.py": {"open_connection"},  # to a child of its own, over a pair of sockets
 }
-_DRIVERS = ("shared/metadata/", "shared/queue/")
-"""What connects to the database and to Redis, whose addresses stand in the settings."""
+_DRIVERS = ("shared/metadata/", "shared/queue/", "shared/blobs/s3/")
+"""What connects to the database, to Redis and to S3, whose addresses stand in the settings."""
 _SECRETS = {"secret", "password", "token", "private_token", "bearer", "job_token", "deploy_token"}
 """Not their digests: of the time that those take to find nobody learns what they are the digests of."""
 

@@ -15,6 +15,8 @@ from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
+RUNS_ON_ALL_ENGINES = True
+
 
 def _printed(larder: LarderProcess, start: str) -> str:
     """Return the command of the printed page that begins so."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.backends import PostgresqlServer, postgresql_server
+from tests.backends import PostgresqlServer
 from tests.distributions import build_sdist, build_wheel, module_name, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
@@ -19,7 +19,7 @@ from tests.registry_client import RegistryClient, open_client
 from tests.s3_server import BUCKET, CREDENTIALS, S3Server, new_s3_server, s3_credentials
 from tests.waiting import eventually, wait_for
 
-__all__ = ["postgresql_server", "s3_credentials"]  # fixtures of their own modules
+__all__ = ["s3_credentials"]  # a fixture of its own module
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -43,8 +43,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         return
     postgresql: PostgresqlServer = request.getfixturevalue("postgresql_server")
     name = postgresql.create_database()
-    # What stands behind the question mark wins; the setting wants a host where it usually stands.
-    yield {"DATABASE_URL": postgresql.url(name).replace("@/", "@localhost/")}
+    yield {"DATABASE_URL": postgresql.setting(name)}
     postgresql.drop_database(name)
 
 

@@ -12,7 +12,7 @@ from tests.contracts.blobs.backends import DiskPremises, Premises
 from tests.contracts.blobs.drive import MIB, NEXT_DAY, NOON, content_of, keys_of, some_bytes
 from tests.contracts.blobs.processes import child
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 _KILLS = 6
 
