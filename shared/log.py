@@ -20,6 +20,7 @@ from shared.settings import LogFormat
 _encode = json.JSONEncoder(default=repr).encode
 _LIBRARY_LEVELS = {
     "aiohttp.access": logging.CRITICAL,  # request_log says it once, with ids
+    "botocore": logging.WARNING,  # tells at INFO where it found credentials
     "arq": logging.WARNING,  # prints a job's arguments at INFO
     "alembic": logging.WARNING,
     "aiosqlite": logging.WARNING,

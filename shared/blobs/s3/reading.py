@@ -66,7 +66,7 @@ async def _open(
     if etag is not None:
         wanted["IfMatch"] = etag
     try:
-        return await place.call(
+        found = await place.call(
             lambda: place.client.get_object(Bucket=place.bucket, Key=place.prefix + key, **wanted),  # type: ignore[arg-type]  # mypy takes any key for any argument
             expected=_EXPECTED,
         )
@@ -78,6 +78,10 @@ async def _open(
                 return None
             case _:
                 raise BlobStoreUnavailable("the blob has changed while it was read") from refusal
+    if wanted.get("Range") and not found.get("ContentRange"):
+        found["Body"].close()
+        raise BlobStoreUnavailable("the store does not answer with the range that was asked for")
+    return found
 
 
 class _Stream:
