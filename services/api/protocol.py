@@ -150,12 +150,12 @@ class Connection(web.RequestHandler):
             and self._is_waiting()
         )
 
-    def answer(self, data: bytes) -> None:
-        """Send the whole answer to the request that came last."""
+    def answer(self, data: bytes, at: float) -> None:
+        """Send the whole answer to the request that came last, at this instant by the loop's clock."""
         assert self.transport is not None
         self.transport.write(data)
         self._key = None
-        self._waits_since = self._loop.time()
+        self._waits_since = at
 
     def pause_writing(self) -> None:
         """Wait for the client to take what was sent, but not for ever."""

@@ -124,8 +124,8 @@ class Asker(Protocol):
         """Say whether it is open, waits for a request, and has sent all that it was given before."""
         ...
 
-    def answer(self, data: bytes) -> None:
-        """Send the whole answer to the request that came last."""
+    def answer(self, data: bytes, at: float) -> None:
+        """Send the whole answer to the request that came last, at this instant by the loop's clock."""
         ...
 
     def receive(self, data: bytes) -> None:
@@ -224,7 +224,7 @@ class ReadyAnswers:
         answer = self._answers.get(key)
         if answer is not None:
             self._answers.move_to_end(key)
-        return None if self._lifecycle.is_draining else answer
+        return answer
 
     def keep(self, key: bytes, answer: ReadyAnswer) -> None:
         """Keep the answer to a head with this digest, in the place of another."""
@@ -271,6 +271,7 @@ class ReadyAnswers:
         date, second = _texts_of(int(now.timestamp()))
         timestamp = b"%b.%06dZ" % (second, now.microsecond)
         ids = secrets.token_hex(_ID_BYTES * len(asked)).encode()
+        is_draining = self._lifecycle.is_draining
         lines: list[bytes] = []
         for number, (one, holds) in enumerate(zip(asked, held, strict=True)):
             self._lifecycle.end_request()
@@ -279,12 +280,13 @@ class ReadyAnswers:
                 continue  # More came from this client meanwhile, and all of it went the ordinary way.
             asker.asked = None
             client = asker.client or answer.client
-            if not holds or not answer.terms.are_of(now) or self._is_in_the_way(client) or not asker.can_be_answered():
+            is_blocked = self._failed_attempts.seconds_blocked(client.address) > 0
+            if is_draining or is_blocked or not (holds and answer.terms.are_of(now) and asker.can_be_answered()):
                 self.outdated += not holds
                 asker.receive(one.head)
                 continue
             request_id = ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
-            asker.answer(b"".join((answer.before_date, date, answer.before_id, request_id, _END, answer.body)))
+            asker.answer(b"".join((answer.before_date, date, answer.before_id, request_id, _END, answer.body)), at)
             self.given += 1
             if answer.downloaded is not None:
                 self._note_download(answer.downloaded)
@@ -304,9 +306,6 @@ class ReadyAnswers:
                 lines.append(answer.line % (client.name, seconds, request_id, timestamp))
         if self._lines is not None:
             self._lines.add(lines)
-
-    def _is_in_the_way(self, client: Client) -> bool:
-        return self._lifecycle.is_draining or self._failed_attempts.seconds_blocked(client.address) > 0
 
     def _forget(self, key: bytes) -> None:
         answer = self._answers.pop(key, None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from shared.metadata.store import open_metadata_store
 from shared.models import CounterScope, Project
 from shared.ports.change_checks import ChangeChecks, Stamps
 from shared.ports.metadata_store import MetadataStore
-from shared.usecases.memo import Derived, Memo
+from shared.usecases.memo import Derived, Memo, Terms, end_trace_at, traced
 from tests.backends import sqlite_template
 from tests.contracts.metadata.sample_rows import new_package, new_project
 
@@ -189,6 +189,52 @@ async def test_what_is_made_of_a_value_ends_with_it(library: Library) -> None:
     stamps = Stamps({})
     made = Derived(7, stamps, size_bytes=1, ends_at=_START).into("seven", size_bytes=5)
     assert made == Derived("seven", stamps, size_bytes=5, ends_at=_START)
+
+
+async def test_a_trace_has_the_terms_of_all_that_was_handed_out(library: Library) -> None:
+    memo = library.memo()
+
+    async def derive() -> Derived[int]:
+        return await library.count(ends_at=_START + 20 * _SECOND)
+
+    await memo(("old",), derive)
+    library.now += _SECOND
+    with traced() as trace:
+        await memo(("old",), derive)
+        await memo(("new",), library.count)
+        end_trace_at(_START + 9 * _SECOND)
+    terms = trace.terms()
+    assert terms is not None
+    assert (terms.since, terms.ends_at) == (library.now, _START + 9 * _SECOND)
+    assert await library.checks.hold(terms.stamps)
+    await library.add("one")
+    assert not await library.checks.hold(terms.stamps)
+
+
+async def test_there_are_no_terms_of_what_must_not_be_remembered(library: Library) -> None:
+    async def without_stamps() -> Derived[int]:
+        return Derived(7, None, size_bytes=1)
+
+    async def terms_of(memo: Memo, *steps: Callable[[Memo], Awaitable[object]]) -> Terms | None:
+        with traced() as trace:
+            for step in steps:
+                await step(memo)
+        return trace.terms()
+
+    async def ask(memo: Memo) -> object:
+        return await memo((library.derived,), library.count)
+
+    async def ask_for_what_has_no_stamps(memo: Memo) -> object:
+        return await memo(("without",), without_stamps)
+
+    async def change(_: Memo) -> None:
+        await library.add(f"package-{library.derived}")
+
+    assert await terms_of(library.memo(), ask, ask) is not None
+    assert await terms_of(library.memo()) is None
+    assert await terms_of(library.memo(), ask, ask_for_what_has_no_stamps) is None
+    assert await terms_of(library.memo(), ask, change, ask) is None
+    assert await terms_of(library.memo(limit_bytes=0), ask) is None
 
 
 async def _all_wait(claim: Callable[[], bool]) -> None:

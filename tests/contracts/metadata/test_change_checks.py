@@ -53,6 +53,26 @@ async def test_stamps_hold_until_one_of_their_scopes_changes(store: SqlMetadataS
     assert await checks.hold(await stamp(store, [INSTANCE, scope_of(own)]))
 
 
+async def test_many_are_told_by_one_look_or_not_at_once(store: SqlMetadataStore, checks: ChangeChecks) -> None:
+    own, other = await new_project(store), await new_project(store, "other")
+    stamps = [await stamp(store, [scope_of(own)]), await stamp(store, [scope_of(other)])]
+    assert checks.hold_at_once(stamps) in ([True, True], None)
+    await change(store, own, "of-its-own")
+    assert checks.hold_at_once(stamps) in ([False, True], None)
+    assert (checks.hold_at_once([]) is None) == isinstance(checks, PostgresqlChecks)
+
+
+async def test_stamps_of_several_are_those_of_all_unless_something_changed(store: SqlMetadataStore) -> None:
+    own, other = await new_project(store), await new_project(store, "other")
+    before, of_other = await stamp(store, [INSTANCE, scope_of(own)]), await stamp(store, [INSTANCE, scope_of(other)])
+    joint = Stamps.of_all([of_other, before])
+    assert joint is not None
+    assert joint.counters == {**before.counters, **of_other.counters}
+    assert joint.read_at == before.read_at
+    await change(store, own, "of-its-own")
+    assert Stamps.of_all([before, of_other, await stamp(store, [scope_of(own)])]) is None
+
+
 async def test_a_scope_that_never_changed_is_seen_when_it_does(store: SqlMetadataStore, checks: ChangeChecks) -> None:
     stamps = await stamp(store, [INSTANCE])
     assert await checks.hold(stamps)
