@@ -1,4 +1,4 @@
-"""How many small reads a second one API process answers: with its memory, without it, and what bounds it from above.
+"""How many small reads a second one API process answers: as shipped, without what it remembers, and what bounds it.
 
     .venv/bin/python -m benchmarks.small_reads [rounds] [whole seconds]
 
@@ -37,6 +37,12 @@ _FILLER_BYTES = 7 * 1024
 """Makes the wheel one of about 8 KiB."""
 _TOLD = re.compile(r"^\s*([0-9]+) requests in.*^Requests/sec:\s*([0-9.]+)", re.MULTILINE | re.DOTALL)
 _TICKS = os.sysconf("SC_CLK_TCK")
+_SHIPPED = "as shipped"
+_SETTINGS = {
+    "without memory": {"CACHE_BYTES": "0"},
+    "without ready answers": {"READY_ANSWERS": "off"},
+    _SHIPPED: {},
+}
 _READY_BYTES = """
 import sys
 from aiohttp import web
@@ -193,13 +199,13 @@ def main() -> None:
         raise SystemExit("wrk is not on PATH (Debian has it as the package wrk)")
     with ExitStack() as stack:
         servers = {}
-        for name, setting in (("without memory", "0"), ("with memory", "64MiB")):
+        for name, chosen in _SETTINGS.items():
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            settings = {"API_PROCESSES": "1", "CACHE_BYTES": setting}
+            settings = {"API_PROCESSES": "1", **chosen}
             larder = stack.enter_context(running_larder(directory / "var", settings, cwd=SOURCE))
             reads = asyncio.run(prepare(larder.url, larder.token, larder.project_id))
             servers[name] = Server(reads, dict.fromkeys(reads, larder.pids("larder api")[0]))
-        bodies = asyncio.run(fetch(servers["with memory"].reads))
+        bodies = asyncio.run(fetch(servers[_SHIPPED].reads))
         port = (urlsplit(larder.url).port or 0) % 20_000 + 30_000
         servers |= start_bases(stack, Path(stack.enter_context(tempfile.TemporaryDirectory())), bodies, port)
         for _ in range(rounds):
@@ -218,10 +224,10 @@ def _print_table(servers: dict[str, Server], kinds: list[str]) -> None:
             for name, server in servers.items()
         }
         lines += [f"| {name} | " + " | ".join(f"{one:,.0f}" for one in found) + " |" for name, found in medians.items()]
-        for name in (name for name in medians if name != "with memory"):
-            pairs = zip(medians["with memory"], medians[name], strict=True)
+        for name in (name for name in medians if name != _SHIPPED):
+            pairs = zip(medians[_SHIPPED], medians[name], strict=True)
             parts = (f"{(one / other if is_rate else other / one):.2f}" for one, other in pairs)
-            lines.append(f"| with memory, of {name} | " + " | ".join(parts) + " |")
+            lines.append(f"| {_SHIPPED}, of {name} | " + " | ".join(parts) + " |")
     print("\n".join(lines))  # noqa: T201 - this is its output
 
 
