@@ -9,7 +9,8 @@ from aiohttp.http import HttpVersion11
 from services.api.credentials import read_credentials
 from services.api.keys import CLIENT, LOGGED, OFFER, PRINCIPAL
 from services.api.middleware.request_log import REQUEST_ID_HEADER
-from services.api.ready_answers import LONGEST_HEAD_BYTES, Client, ReadyAnswer, is_download
+from services.api.offers import Client, ReadyAnswer, is_download
+from services.api.ready_answers import LONGEST_HEAD_BYTES
 from shared.credentials import Door
 from shared.principals import Anonymous
 from shared.usecases.authentication import brings_secret

@@ -7,8 +7,9 @@ from aiohttp import web
 
 from services.api.lifecycle import Lifecycle
 from services.api.metrics import ApiMetrics
+from services.api.offers import Offer
 from services.api.presenters.pages import Pages
-from services.api.ready_answers import Offer, ReadyAnswers
+from services.api.ready_answers import ReadyAnswers
 from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases
 from shared.log import JsonLines

@@ -14,9 +14,10 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from services.api.connections import MOST_REFUSALS, Connections
 from services.api.keepable import is_whole_head, ready_answer
 from services.api.middleware.request_log import COMMON_HEADERS, REQUEST_ID_HEADER, new_request_id
+from services.api.offers import Client
 from services.api.origin import direct_client
 from services.api.presenters.json_response import json_response
-from services.api.ready_answers import Asked, Client
+from services.api.ready_answers import LONGEST_HEAD_BYTES, Asked
 from services.api.refusal import Refusal, bare_answer
 from services.api.sending import SendingWatch
 from shared.limits import Limits
@@ -109,7 +110,13 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: a head for which an answer is ready, or anything else."""
-        if self._ready is not None and self._is_between_requests and self.asked is None and self._is_waiting():
+        if (
+            self._ready is not None
+            and self._is_between_requests
+            and len(data) <= LONGEST_HEAD_BYTES
+            and self.asked is None
+            and self._is_waiting()
+        ):
             digest = self._begun_digest.copy()
             digest.update(data)
             self._key = key = digest.digest()

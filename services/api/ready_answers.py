@@ -19,94 +19,29 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from aiohttp import hdrs, web
 
 from services.api.conditions import http_date
 from services.api.lifecycle import Lifecycle
 from services.api.metrics import ApiMetrics
+from services.api.offers import Client, ReadyAnswer
 from shared.log import JsonLines
 from shared.models import PackageId
 from shared.ports.change_checks import ChangeChecks, Stamps
-from shared.ports.failed_attempts import FailedAttempts, IpAddress
-from shared.usecases.memo import Terms
+from shared.ports.failed_attempts import FailedAttempts
 
 log = structlog.get_logger()
 
 LONGEST_HEAD_BYTES = 4096
-_ENTRY_BYTES = 2048
-_STAMP_BYTES = 200
 _LARGEST_PART = 16
 """What takes more than this part of the whole is not kept."""
-_DOWNLOADS = frozenset({200, 206})
 _ID_BYTES = 10
 _NEW = {"client": '"%b"', "seconds": "%.6f"}
 _END = b"\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Where a request comes from.
-
-    Args:
-        name: as the log has it.
-    """
-
-    address: IpAddress
-    name: bytes
-
-    @classmethod
-    def at(cls, address: IpAddress) -> "Client":
-        """Return the client at this address."""
-        return cls(address, str(address).encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a handler says of an answer that may be kept: it was made of values from the memory and of the head alone.
-
-    Args:
-        of_file_in: the package whose file was asked for, whatever of it is sent.
-    """
-
-    of_file_in: PackageId | None = None
-
-
-def is_download(request: web.BaseRequest, response: web.StreamResponse) -> bool:
-    """Say whether the answer to a request for a file holds the file, or some of it."""
-    return request.method == hdrs.METH_GET and response.status in _DOWNLOADS
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyAnswer:
-    """An answer as it goes over the wire, in the pieces between what is new in each: the date, and the request's id.
-
-    Args:
-        client: to whom it was given first; another may get it when it is no proxy that speaks for many.
-        logged: what the request log says of each, but for what is new.
-        line: the same as a form; None where structlog writes it.
-        downloaded: the package of which it holds a file.
-    """
-
-    before_date: bytes
-    before_id: bytes
-    body: bytes
-    terms: Terms
-    client: Client
-    logged: Mapping[str, Any]
-    line: bytes | None
-    downloaded: PackageId | None
-
-    @property
-    def cost_bytes(self) -> int:
-        """Return about how much memory it takes; its body may be shared with others."""
-        told = len(self.before_date) + len(self.before_id) + len(self.body)
-        return _ENTRY_BYTES + told + _STAMP_BYTES * len(self.terms.stamps.counters)
 
 
 class Asker(Protocol):
@@ -273,41 +208,54 @@ class ReadyAnswers:
         ids = secrets.token_hex(_ID_BYTES * len(asked)).encode()
         is_draining = self._lifecycle.is_draining
         lines: list[bytes] = []
-        for number, (one, holds) in enumerate(zip(asked, held, strict=True)):
-            self._lifecycle.end_request()
-            asker, answer = one.asker, one.answer
-            if asker.asked is not one:
-                continue  # More came from this client meanwhile, and all of it went the ordinary way.
-            asker.asked = None
-            client = asker.client or answer.client
-            is_blocked = self._failed_attempts.seconds_blocked(client.address) > 0
-            if is_draining or is_blocked or not (holds and answer.terms.are_of(now) and asker.can_be_answered()):
-                self.outdated += not holds
-                asker.receive(one.head)
-                continue
-            request_id = ids[2 * _ID_BYTES * number : 2 * _ID_BYTES * (number + 1)]
-            asker.answer(b"".join((answer.before_date, date, answer.before_id, request_id, _END, answer.body)), at)
-            self.given += 1
-            if answer.downloaded is not None:
-                self._note_download(answer.downloaded)
-            seconds, logged = at - one.came_at, answer.logged
-            self._metrics.note_request(
-                method=logged["method"],
-                route=logged["route"],
-                status=logged["status"],
-                seconds=seconds,
-                sent_bytes=logged["bytes"],
-                received_bytes=0,
-            )
-            if answer.line is None:
-                fields = {**logged, "client": str(client.address), "seconds": round(seconds, 6)}
-                log.info("request.finished", request_id=request_id.decode(), **fields)
-            else:
-                lines.append(answer.line % (client.name, seconds, request_id, timestamp))
+        rest = iter(zip(asked, held, range(0, len(ids), 2 * _ID_BYTES), strict=True))
+        try:
+            for one, holds, begin in rest:
+                self._lifecycle.end_request()
+                asker, answer = one.asker, one.answer
+                if asker.asked is not one:
+                    continue  # More came from this client meanwhile, and all of it went the ordinary way.
+                asker.asked = None
+                client = asker.client or answer.client
+                is_blocked = self._failed_attempts.seconds_blocked(client.address) > 0
+                if is_draining or is_blocked or not (holds and answer.terms.are_of(now) and asker.can_be_answered()):
+                    self.outdated += not holds
+                    asker.receive(one.head)
+                    continue
+                request_id = ids[begin : begin + 2 * _ID_BYTES]
+                asker.answer(b"".join((answer.before_date, date, answer.before_id, request_id, _END, answer.body)), at)
+                self.given += 1
+                if answer.downloaded is not None:
+                    self._note_download(answer.downloaded)
+                self._count(answer, at - one.came_at)
+                if answer.line is None:
+                    _log(answer, client, at - one.came_at, request_id)
+                else:
+                    lines.append(answer.line % (client.name, at - one.came_at, request_id, timestamp))
+        finally:
+            left = [one for one, *_ in rest]
+            if left:  # What went wrong with one of them is not the fault of the others.
+                asyncio.get_running_loop().call_soon(self._give, left, [False] * len(left))
         if self._lines is not None:
             self._lines.add(lines)
+
+    def _count(self, answer: ReadyAnswer, seconds: float) -> None:
+        logged = answer.logged
+        self._metrics.note_request(
+            method=logged["method"],
+            route=logged["route"],
+            status=logged["status"],
+            seconds=seconds,
+            sent_bytes=logged["bytes"],
+            received_bytes=0,
+        )
 
     def _forget(self, key: bytes) -> None:
         answer = self._answers.pop(key, None)
         if answer is not None:
             self._total_bytes -= answer.cost_bytes
+
+
+def _log(answer: ReadyAnswer, client: Client, seconds: float, request_id: bytes) -> None:
+    fields = {**answer.logged, "client": str(client.address), "seconds": round(seconds, 6)}
+    log.info("request.finished", request_id=request_id.decode(), **fields)

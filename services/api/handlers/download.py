@@ -10,9 +10,9 @@ from aiohttp import hdrs, web
 from services.api.content_disposition import attachment
 from services.api.handlers.paths import file_path, record_ids
 from services.api.keys import OFFER, SETTINGS, USE_CASES, VISIT, visit_of
+from services.api.offers import Offer, is_download
 from services.api.presenters.file_response import Plan, Representation, Source, plan_response, send
 from services.api.presenters.redirects import lent_by_store
-from services.api.ready_answers import Offer, is_download
 from shared.errors import NotFound, RecordNotFound
 from shared.models import PackageFileId, PackageId
 from shared.ports.blob_store import LinkHeaders

@@ -7,12 +7,12 @@ from aiohttp import hdrs, web
 from services.api.handlers.paths import file_path
 from services.api.keys import OFFER, USE_CASES, visit_of
 from services.api.negotiation import SimpleFormat, choose_format
+from services.api.offers import Offer
 from services.api.origin import external_url
 from services.api.presenters import simple_html, simple_json
 from services.api.presenters.links import Links
 from services.api.presenters.redirects import moved_upstream
 from services.api.presenters.text_response import RenderedPage, revalidated_response
-from services.api.ready_answers import Offer
 from shared.errors import NotFound
 from shared.models import Visibility
 from shared.names import normalize_name
