@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from services.api.presenters import text_response
 from services.api.presenters.compression import Coding, choose_coding, encode
+from services.api.presenters.text_response import RenderedPage
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -53,3 +55,21 @@ def test_what_is_encoded_can_be_decoded_and_is_the_same_each_time(times: int) ->
     assert encoded == {coding: asyncio.run(encode(body, coding)) for coding in Coding}
     assert encoded[Coding.IDENTITY] == gzip.decompress(encoded[Coding.GZIP]) == zstd.decompress(encoded[Coding.ZSTD])
     assert body == encoded[Coding.IDENTITY]
+
+
+async def test_those_who_want_a_page_in_a_coding_at_once_have_it_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+
+    async def noted(body: bytes, coding: Coding) -> bytes:
+        encoded.append(coding)
+        return await encode(body, coding)
+
+    monkeypatch.setattr(text_response, "encode", noted)
+    page = RenderedPage.of(PAGE * 200)
+    waiting = [asyncio.create_task(page.in_coding(Coding.GZIP)) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    others = await asyncio.gather(*waiting[1:])
+    assert [gzip.decompress(one) for one in others] == [page.body] * 4
+    assert await page.in_coding(Coding.GZIP) is others[0]
+    assert encoded == [Coding.GZIP]

@@ -1,5 +1,6 @@
 """Answers that a client may keep if it asks each time whether they still hold."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ class RenderedPage:
     body: bytes
     sha256: str
     encoded: dict[Coding, bytes] = field(default_factory=dict)
+    _under_way: dict[Coding, asyncio.Task[None]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, body: bytes) -> "RenderedPage":
@@ -33,10 +35,19 @@ class RenderedPage:
         return 2 * len(self.body)
 
     async def in_coding(self, coding: Coding) -> bytes:
-        """Return the body in this coding."""
+        """Return the body in this coding; those who want it at once have it encoded once."""
         if coding not in self.encoded:
-            self.encoded[coding] = await encode(self.body, coding)
+            if coding not in self._under_way:
+                self._under_way[coding] = asyncio.create_task(self._encode(coding), name="larder page coding")
+            # Who goes away meanwhile takes it from nobody.
+            await asyncio.shield(self._under_way[coding])
         return self.encoded[coding]
+
+    async def _encode(self, coding: Coding) -> None:
+        try:
+            self.encoded[coding] = await encode(self.body, coding)
+        finally:
+            del self._under_way[coding]
 
     def etag(self, form: str, coding: Coding) -> str:
         """Return the strong tag in this form and coding: other bytes, so another tag (RFC 9110 section 8.8.3.3)."""
