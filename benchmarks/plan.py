@@ -1,0 +1,20 @@
+"""What is measured, how often and for how long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run measures.
+
+    Args:
+        measurements: their names, in this order.
+        seconds: of each load.
+    """
+
+    measurements: Sequence[str]
+    rounds: int
+    seconds: float
+    peers: Sequence[str]
+    has_postgresql: bool
