@@ -5,7 +5,8 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults soak deploy-check bench lint types format check audit lock clean FORCE
+.PHONY: help run dev test test-all test-faults soak deploy-check bench bench-compare lint types format check audit lock clean \
+	FORCE
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -26,7 +27,7 @@ FAULT_TABLE = FAULT_ROWS=$$(mktemp) && export FAULT_ROWS \
 SET_UP = +@$(ONE_AT_A_TIME) $(MAKE) --no-print-directory
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## set everything up and serve: embedded Redis, API, worker (Ctrl-C stops it)
 	$(SET_UP) .venv/.runtime .venv/.redis
@@ -60,9 +61,13 @@ deploy-check: ## render, validate and lint deploy/, and take the image's steps o
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@REQUIRE_BACKENDS=1 $(BIN)/python -m pytest tests/deploy
 
-bench: ## measure Larder beside nginx and its peers; BENCH=--quick for less, BENCH=--help for what else
+bench: ## measure Larder beside nginx and its peers (BENCH=--quick: in short; BENCH=--help: what else)
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
-	@exec $(BIN)/python -m benchmarks $(BENCH)
+	@exec $(BIN)/python -m benchmarks compete $(BENCH)
+
+bench-compare: ## measure two commits of Larder: A=<commit> B=<another, or what is here> (BENCH as above)
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@exec $(BIN)/python -m benchmarks compare $(BENCH) $(A) $(B)
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

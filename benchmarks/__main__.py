@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what `make bench` and `make bench-compare` call."""
+"""Measure Larder: beside nginx and its peers, or two commits of it."""
 
 import argparse
 import shutil
@@ -8,65 +8,90 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from benchmarks.compare import compare
 from benchmarks.compete import compete
 from benchmarks.plan import Plan
-from benchmarks.rows import MEASUREMENTS
+from benchmarks.rows import GROWTH, MEASUREMENTS
 from benchmarks.servers.peers import PEERS
+from benchmarks.staleness.look import look
 from tests.backends import postgresql_installation
 
 _PROGRAMS = {"wrk": "wrk", "nginx": "nginx-light"}
 """What no package for Python has, and the package of Debian and Ubuntu that does."""
+_ANSWERS, _FEW_ANSWERS = 1_000_000, 20_000
 
 
 def main() -> None:
     """Measure what is asked for, and print it."""
-    plan = _plan(_arguments())
+    asked = _arguments()
+    plan = _plan(asked)
     _look_for_programs()
-    # What this starts, and the environments of the peers, end with it however it is told to.
+    # What was started ends with this process, however that is told to end.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     with tempfile.TemporaryDirectory(prefix="larder-bench-") as name:
         directory = Path(name)
-        directory.chmod(0o755)
-        print(compete(plan, directory))  # noqa: T201 - this is its output
+        directory.chmod(0o755)  # Whoever nginx and PostgreSQL run as has to get through.
+        if asked.what == "compare":
+            _tell(compare(plan, directory, (asked.a, asked.b)))
+            return
+        if plan.measurements:
+            _tell(compete(plan, directory))
+        if plan.answers:
+            _tell(f"\n{look(directory / 'staleness', answers=plan.answers)}")
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    kinds = parser.add_subparsers(dest="what", required=True)
+    beside = kinds.add_parser("compete", help="Larder beside nginx and its peers")
+    beside.add_argument("--quick", action="store_true", help="one short round of nginx and Larder, and no growth")
+    beside.add_argument(
+        "--peers", type=_choice(tuple(PEERS)), help=f"{', '.join(PEERS)}; default: all, or none if quick"
+    )
+    beside.add_argument("--no-postgresql", action="store_true", help="leave out Larder on PostgreSQL")
+    beside.add_argument("--answers", type=int, help="to look at for a stale one; default: 1000000, or 20000 if quick")
+    both = kinds.add_parser("compare", help="two commits of Larder")
+    both.add_argument("a", help="a commit")
+    both.add_argument("b", nargs="?", default=".", help="another; default: what is checked out here")
+    both.add_argument("--quick", action="store_true", help="one short round")
+    for one in (beside, both):
+        one.add_argument("--rounds", type=int, help="default: 3, or 1 if quick")
+        one.add_argument("--seconds", type=int, help="of each load; default: 3, or 1 if quick")
+        one.add_argument("--rows", type=_choice(MEASUREMENTS), help=f"{', '.join(MEASUREMENTS)}, or none; default: all")
+    return parser.parse_args()
+
+
+def _plan(asked: argparse.Namespace) -> Plan:
+    usual = [name for name in MEASUREMENTS if name != GROWTH or not asked.quick]
+    plan = Plan(
+        measurements=usual if asked.rows is None else asked.rows,
+        rounds=asked.rounds or (1 if asked.quick else 3),
+        seconds=asked.seconds or (1 if asked.quick else 3),
+    )
+    if asked.what == "compare":
+        return plan
+    usual_answers = _FEW_ANSWERS if asked.quick else _ANSWERS
+    return Plan(
+        plan.measurements,
+        plan.rounds,
+        plan.seconds,
+        peers=([] if asked.quick else list(PEERS)) if asked.peers is None else asked.peers,
+        has_postgresql=not (asked.quick or asked.no_postgresql) and postgresql_installation() is not None,
+        answers=usual_answers if asked.answers is None else asked.answers,
+    )
 
 
 def _choice(known: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """Return what reads names with commas between them; nothing but a comma is none of them."""
+    """Return what reads names with commas between them, or the word "none"."""
 
     def read(text: str) -> list[str]:
-        asked = [name for name in text.split(",") if name]
+        asked = [] if text == "none" else text.split(",")
         if unknown := set(asked) - set(known):
             raise argparse.ArgumentTypeError(f"no such name: {', '.join(sorted(unknown))}")
         return [name for name in known if name in asked]
 
     return read
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of nginx and Larder")
-    parser.add_argument("--rounds", type=int, help="default: 3, or 1 if quick")
-    parser.add_argument("--seconds", type=int, help="of each load; default: 3, or 1 if quick")
-    parser.add_argument("--rows", type=_choice(MEASUREMENTS), default=list(MEASUREMENTS), help=", ".join(MEASUREMENTS))
-    parser.add_argument(
-        "--peers", type=_choice(tuple(PEERS)), help=f"{', '.join(PEERS)}; default: all, or none if quick"
-    )
-    return parser.parse_args()
-
-
-def _plan(asked: argparse.Namespace) -> Plan:
-    return Plan(
-        measurements=asked.rows,
-        rounds=asked.rounds or (1 if asked.quick else 3),
-        seconds=asked.seconds or (1 if asked.quick else 3),
-        peers=asked.peers if asked.peers is not None else [] if asked.quick else list(PEERS),
-        has_postgresql=not asked.quick and postgresql_installation() is not None,
-    )
 
 
 def _look_for_programs() -> None:
@@ -76,4 +101,13 @@ def _look_for_programs() -> None:
         raise SystemExit(f"Not on PATH: {', '.join(missing)}. On Debian and Ubuntu: apt-get install {packages}")
 
 
-main()
+def _stop(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _tell(what: str) -> None:
+    print(what, flush=True)  # noqa: T201 - this is its output
+
+
+if __name__ == "__main__":
+    main()

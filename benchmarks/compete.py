@@ -3,34 +3,42 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.corpus import build_corpus
+from benchmarks.corpus import Corpus, build_corpus
+from benchmarks.growth.grow import grow
 from benchmarks.plan import Plan
 from benchmarks.rounds import Rounds, say
-from benchmarks.rows import ROWS
+from benchmarks.rows import GROWTH, ROWS
 from benchmarks.servers.larder import fill, start_larder, start_larder_on_postgresql
 from benchmarks.servers.nginx import start_nginx
 from benchmarks.servers.peers import PEERS
 from benchmarks.servers.server import Server
 from benchmarks.table import render
 
+_BASE, _SUBJECT = "nginx", "Larder"
+
 
 def compete(plan: Plan, directory: Path) -> str:
-    """Measure; return the table, and what there is to say about it."""
-    with ExitStack() as stack:
-        servers = start_all(stack, plan, directory)
-        rounds = Rounds(plan, servers, directory / "uploads")
-        medians = rounds.run()
-    names = [server.name for server in servers]
-    table = render(ROWS, medians, names, base="nginx", subject="Larder")
-    return "\n".join([table, "", *rounds.notes])
-
-
-def start_all(stack: ExitStack, plan: Plan, directory: Path) -> list[Server]:
-    """Run all servers with the corpus until the stack ends; return nginx and Larder first."""
+    """Measure; return the tables, and what there is to say about them."""
     say("building the corpus")
     corpus = build_corpus(directory / "corpus")
+    with ExitStack() as stack:
+        servers = start_all(stack, plan, directory, corpus)
+        rounds = Rounds(plan, servers, directory / "uploads")
+        medians = rounds.run()
+        names = [server.name for server in servers]
+    told = []
+    if GROWTH in plan.measurements:
+        # By itself, because it is large.
+        figures, table = grow(corpus, directory / "growth", seconds=plan.seconds)
+        medians |= {(key, _SUBJECT): figure for key, figure in figures.items()}
+        told = ["", table]
+    return "\n".join([render(ROWS, medians, names, base=_BASE, subject=_SUBJECT), *told, "", *rounds.notes])
+
+
+def start_all(stack: ExitStack, plan: Plan, directory: Path, corpus: Corpus) -> list[Server]:
+    """Start all servers with the corpus until the stack ends; return nginx and Larder first."""
     say("starting Larder")
-    larder = start_larder(stack, "Larder", directory / "larder")
+    larder = start_larder(stack, _SUBJECT, directory / "larder")
     fill(larder, corpus)
     others = []
     if plan.has_postgresql:
@@ -41,4 +49,4 @@ def start_all(stack: ExitStack, plan: Plan, directory: Path) -> list[Server]:
         say(f"starting {peer}")
         others.append(PEERS[peer](stack, directory / peer, corpus))
     say("starting nginx")
-    return [start_nginx(stack, directory / "nginx", corpus, larder), larder, *others]
+    return [start_nginx(stack, directory / _BASE, corpus, larder), larder, *others]

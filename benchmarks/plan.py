@@ -11,10 +11,12 @@ class Plan:
     Args:
         measurements: their names, in this order.
         seconds: of each load.
+        answers: that are looked at for a stale one; 0 for none.
     """
 
     measurements: Sequence[str]
     rounds: int
-    seconds: float
-    peers: Sequence[str]
-    has_postgresql: bool
+    seconds: int
+    peers: Sequence[str] = ()
+    has_postgresql: bool = False
+    answers: int = 0

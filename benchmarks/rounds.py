@@ -12,6 +12,7 @@ from benchmarks.installs import measure_install
 from benchmarks.plan import Plan
 from benchmarks.reads import find_reads
 from benchmarks.reads import measure as measure_read
+from benchmarks.rows import GROWTH
 from benchmarks.servers.server import Server
 from benchmarks.starts import measure_start
 from benchmarks.uploads import measure_large, measure_small
@@ -43,6 +44,8 @@ class Rounds:
         self._reads = {server.name: find_reads(server) for server in self._servers}
         for number in range(self._plan.rounds):
             for measurement in self._plan.measurements:
+                if measurement == GROWTH:
+                    continue
                 say(f"round {number + 1} of {self._plan.rounds}: {measurement}")
                 self._measure(measurement, number)
         return {key: median(figures) for key, figures in self._found.items()}

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+GROWTH = "growth"
+"""What is measured in registries of its own, after the rounds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
@@ -9,11 +12,11 @@ class Goal:
 
     Args:
         of_base: it is the ratio to the base's figure in the same run; otherwise the figure itself.
-        target, moonshot: at least this, where more is better; at most this, where less is. None: nothing is wanted.
+        target, moonshot: at least this, where more is better; at most this, where less is. None: there is none.
     """
 
     of_base: bool
-    target: float | None
+    target: float
     moonshot: float | None = None
 
 
@@ -66,6 +69,8 @@ ROWS = (
     ),
     _cost("idle-memory", "idle memory, one (API) process", "MB", "start", target=70, moonshot=50),
     _cost("start", "start to first answer", "s", "start", target=1.5, moonshot=0.7),
+    _cost("group-growth", "group of 1,000 projects, page", "x of one of 1", GROWTH, target=1.3, moonshot=1.0),
+    _cost("package-growth", "100,000 packages, page", "x of 1,000", GROWTH, target=1.2, moonshot=1.0),
     _cost("install", "`uv pip install` of 50 packages", "s", "install", target=1.1, moonshot=1.0, of_base=True),
 )
 MEASUREMENTS = tuple(dict.fromkeys(row.measurement for row in ROWS))

@@ -1,9 +1,11 @@
 """A client that costs next to nothing, so that the server is what is measured: requests are bytes made beforehand."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 _LIMIT = 16 * 1024 * 1024
@@ -28,11 +30,17 @@ def request_head(method: str, url: str, headers: Mapping[str, str]) -> bytes:
 
 
 class Connection:
-    """A connection for one request at a time; it is made anew when the server has closed it."""
+    """A connection for one request at a time; it is made anew when the server has closed it.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        is_pinned: it leads to a process of its own and must not be made anew.
+    """
+
+    def __init__(self, url: str, *, is_pinned: bool = False) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
+        self._is_pinned = is_pinned
+        self._is_new = True
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> Told:
@@ -42,6 +50,9 @@ class Connection:
             OSError, asyncio.IncompleteReadError: The server closed the connection instead.
         """
         if self._streams is None:
+            if self._is_pinned and not self._is_new:
+                raise ConnectionResetError(*self._address)
+            self._is_new = False
             self._streams = await asyncio.open_connection(*self._address, limit=_LIMIT)
         reader, writer = self._streams
         try:
@@ -53,6 +64,13 @@ class Connection:
         if not goes_on:
             await self.close()
         return told
+
+    @property
+    def socket(self) -> socket.socket:
+        """Return its socket, once it was used."""
+        assert self._streams is not None
+        # What asyncio gives out stands in for the socket and knows its addresses, which is what is asked of it.
+        return cast("socket.socket", self._streams[1].get_extra_info("socket"))
 
     async def close(self) -> None:
         """Close it; the next request opens another."""

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -30,9 +30,23 @@ Told = tuple[int, Any]
 GONE: Told = (404, None)
 
 
+class Door(Protocol):
+    """A way into one API process."""
+
+    async def ask(
+        self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """Send one request, as installers do; return status and body.
+
+        Args:
+            headers: with underscores for hyphens.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Door:
-    """A way into one API process: all connections of the sessions lead to it.
+class SessionDoor:
+    """A way through sessions all of whose connections lead to one process.
 
     Args:
         free: the sessions that nobody is using.
@@ -42,7 +56,7 @@ class Door:
     free: asyncio.Queue[aiohttp.ClientSession]
 
     @classmethod
-    def of(cls, url: str, *sessions: aiohttp.ClientSession) -> "Door":
+    def of(cls, url: str, *sessions: aiohttp.ClientSession) -> "SessionDoor":
         """Return the door with these sessions, each of which serves one request at a time."""
         free: asyncio.Queue[aiohttp.ClientSession] = asyncio.Queue()
         for session in sessions:
@@ -52,7 +66,6 @@ class Door:
     async def ask(
         self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
     ) -> tuple[int, bytes]:
-        """Send one request, as installers do; return status and body."""
         sent = {} if token is None else {"Authorization": aiohttp.encode_basic_auth("anybody", token)}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{self.url}{path}"
@@ -121,6 +134,24 @@ class Teller:
 
     async def go_on(self, *, writes: int) -> None:
         """Write so often, and ask everybody everywhere after each."""
+        for _ in range(writes):
+            await self._write_and_check()
+
+    async def go_on_until(self, *, checks: int, period: float) -> None:
+        """Write once in a period, and ask everybody everywhere all the time.
+
+        Args:
+            checks: of all tellers together, after which it is over.
+            period: seconds.
+        """
+        loop = asyncio.get_running_loop()
+        while self.findings.checks < checks:
+            due = loop.time() + period
+            await self._write_and_check()
+            while loop.time() < due and self.findings.checks < checks:
+                await self.check()
+
+    async def _write_and_check(self) -> None:
         kinds: list[Callable[[], Awaitable[str]]] = [
             self._upload_or_delete,
             self._yank_or_unyank,
@@ -132,12 +163,11 @@ class Teller:
         ]
         if self.number == 0:
             kinds.append(self._change_settings)
-        for _ in range(writes):
-            async with asyncio.TaskGroup() as group:
-                # Asks what is being changed meanwhile, so that something is derived before the write and kept after it.
-                group.create_task(self._ask_whatever_the_answers())
-                self.findings.writes[await self.chance.choice(kinds)()] += 1
-                await self.check()
+        async with asyncio.TaskGroup() as group:
+            # Asks what is being changed meanwhile, so that something is derived before the write and kept after it.
+            group.create_task(self._ask_whatever_the_answers())
+            self.findings.writes[await self.chance.choice(kinds)()] += 1
+            await self.check()
 
     async def check(self) -> None:
         """Ask every process all questions, and compare what it tells with what must be told now."""
@@ -366,15 +396,21 @@ async def look_for_stale_answers(doors: Sequence[Door], root: str, *, tellers: i
     Args:
         root: the administrator's token.
     """
-    findings = Findings()
-    all_tellers = [
-        Teller(number=number, doors=doors, root=root, findings=findings, chance=random.Random(f"{seed}-{number}"))
-        for number in range(tellers)
-    ]
-    for teller in all_tellers:
-        await teller.settle()
-        await teller.check()
+    all_tellers = await settled_tellers(doors, root, tellers=tellers, seed=seed)
     async with asyncio.TaskGroup() as group:
         for teller in all_tellers:
             group.create_task(teller.go_on(writes=writes))
-    return findings
+    return all_tellers[0].findings
+
+
+async def settled_tellers(doors: Sequence[Door], root: str, *, tellers: int, seed: int) -> list[Teller]:
+    """Return so many tellers that are ready to go on, and share what they find."""
+    findings = Findings()
+    made = [
+        Teller(number=number, doors=doors, root=root, findings=findings, chance=random.Random(f"{seed}-{number}"))
+        for number in range(tellers)
+    ]
+    for teller in made:
+        await teller.settle()
+        await teller.check()
+    return made

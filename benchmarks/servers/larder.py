@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -25,29 +26,41 @@ _POSTGRESQL_SETTINGS = {"listen_addresses": "", "shared_buffers": "128MB", "max_
 """Nothing that makes it forget what it acknowledged."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A checkout of Larder whose code runs.
+
+    Args:
+        python: of an environment with what that code needs.
+    """
+
+    directory: Path
+    python: str
+
+
+OURS = Source(SOURCE, sys.executable)
+
+
 def start_larder(
     stack: ExitStack,
     name: str,
     directory: Path,
     *,
-    source: Path = SOURCE,
-    python: str = sys.executable,
+    source: Source = OURS,
     settings: Mapping[str, str] | None = None,
     elsewhere: Callable[[], Sequence[int]] = tuple,
 ) -> Server:
     """Start it with an empty data directory, until the stack ends.
 
     Args:
-        source: the checkout whose code runs.
-        python: of an environment with what that code needs.
         settings: LARDER_* beyond what `make run` has: `{"DATABASE_URL": ...}`.
     """
     directory.mkdir()
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     values = {"PORT": str(port), "DATA_DIR": str(directory / "var"), "ROOT_TOKEN": TOKEN, **(settings or {})}
-    environment = clean_environment(values) | {"PYTHONPATH": str(source)}
-    command = [python, "-P", "-m", "services.cli", "serve"]
+    environment = clean_environment(values) | {"PYTHONPATH": str(source.directory)}
+    command = [source.python, "-P", "-m", "services.cli", "serve"]
     server = Server(
         name,
         index=base,

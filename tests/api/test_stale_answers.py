@@ -13,7 +13,7 @@ from shared.ports.change_checks import Stamps
 from shared.settings import Settings
 from tests.api.registry import ROOT_TOKEN, running_registry, running_worker
 from tests.backends import PostgresqlServer, postgresql_database, postgresql_server
-from tests.stale_answers import Door, Findings, look_for_stale_answers
+from tests.stale_answers import Findings, SessionDoor, look_for_stale_answers
 
 __all__ = ["postgresql_database", "postgresql_server"]
 
@@ -41,7 +41,7 @@ async def look_beneath_the_parser(settings: Settings, *, tellers: int, writes: i
     """Look for stale answers; return what became of those that were ready, too."""
     ready: Counter[str] = Counter()
     async with running_registry(settings) as here, running_registry(settings) as there, running_worker(settings):
-        doors = [Door.of(one.url, *[one.session] * _AT_ONCE) for one in (here, there)]
+        doors = [SessionDoor.of(one.url, *[one.session] * _AT_ONCE) for one in (here, there)]
         findings = await look_for_stale_answers(doors, ROOT_TOKEN, tellers=tellers, writes=writes, seed=7)
         for one in (here.ready_answers, there.ready_answers):
             if one is not None:

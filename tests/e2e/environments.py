@@ -21,11 +21,16 @@ _PATIENCE_SECONDS = 300
 
 
 def client_environment(name: str) -> Path:
-    """Return the environment of `pins/<name>.txt`; it is made, or made again, where it is not what the pins say.
+    """Return the environment of `pins/<name>.txt`. A client that cannot be had is a failure of whoever asks."""
+    return environment_of(name, PINS / f"{name}.txt")
 
-    Tests that run at once wait for the first of them. A client that cannot be had is a failure of whoever asks.
+
+def environment_of(name: str, pins: Path) -> Path:
+    """Return the environment of this name; it is made, or made again, where it is not what the pins say.
+
+    Those that ask at once wait for the first of them.
     """
-    pins, directory = PINS / f"{name}.txt", _PLACE / name
+    directory = _PLACE / name
     wanted = f"{directory}\n{sys.version}\n{hashlib.sha256(pins.read_bytes()).hexdigest()}\n"
     made = directory / "made"
     _PLACE.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ async def pinned_sessions(
             session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=_PATIENCE))
             async with session.get(f"{url}/-/liveness") as response:
                 await response.read()
-            pid = _process_behind(made[-1], url, found)
+            pid = process_behind(made[-1], url, found)
             if len(found[pid]) < each:
                 found[pid].append(session)
         made.clear()
@@ -42,7 +42,8 @@ async def pinned_sessions(
         assert made == [], "a connection was lost, and what came instead may lead to another process"
 
 
-def _process_behind(connected: Socket, url: str, pids: Iterable[int]) -> int:
+def process_behind(connected: Socket, url: str, pids: Iterable[int]) -> int:
+    """Return which of the processes has the other end of a connection."""
     inode = _inode(server_port=urlsplit(url).port or 80, client_port=connected.getsockname()[1])
     return next(pid for pid in pids if inode in _sockets(pid))
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.pinned_sessions import pinned_sessions
 from tests.e2e.processes import running_larder
-from tests.stale_answers import Door, look_for_stale_answers
+from tests.stale_answers import SessionDoor, look_for_stale_answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
@@ -17,7 +17,7 @@ async def test_twenty_thousand_answers_tell_what_was_written_before_they_were_as
     # Tokens that have ended are tried all the time.
     with running_larder(tmp_path / "var", {"AUTH_FAILURES_PER_MINUTE": "1000000"}) as larder:
         async with pinned_sessions(larder.url, larder.pids("larder api"), each=_AT_ONCE) as sessions:
-            doors = [Door.of(larder.url, *of_one) for of_one in sessions.values()]
+            doors = [SessionDoor.of(larder.url, *of_one) for of_one in sessions.values()]
             findings = await look_for_stale_answers(doors, larder.token, tellers=4, writes=244, seed=11)
     assert findings.stale == []
     assert len(doors) == 2
