@@ -1,4 +1,4 @@
-"""What all servers serve: wheels that are the same on every machine and in every run."""
+"""What all servers serve: wheels that are the same in every run."""
 
 import random
 from collections.abc import Sequence

@@ -81,10 +81,11 @@ def _copy(database: sqlite3.Connection, table: str, condition: str, count: int, 
     """Add copies of one row, with these columns changed; `n` counts from 1."""
     columns = _columns(database, table)
     values = ", ".join(changes.get(column, column) for column in columns)
-    database.execute(
+    added = database.execute(
         f"INSERT INTO {table} ({', '.join(columns)}) {NUMBERS.format(count=count)}"
         f" SELECT {values} FROM {table}, numbers WHERE {condition}"
     )
+    assert added.rowcount == count, (table, condition)
 
 
 def _columns(database: sqlite3.Connection, table: str) -> list[str]:

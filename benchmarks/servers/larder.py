@@ -65,6 +65,7 @@ def start_larder(
         name,
         index=base,
         launch=partial(spawn, command, directory / "log", environment),
+        log=directory / "log",
         headers=HEADERS,
         measured=("larder api", "larder worker"),
         elsewhere=lambda: list(elsewhere()),
@@ -79,7 +80,9 @@ def start_larder(
 def start_larder_on_postgresql(stack: ExitStack, name: str, directory: Path) -> Server:
     """Start it and a database server, until the stack ends."""
     database = stack.enter_context(new_postgresql_server(_POSTGRESQL_SETTINGS))
-    settings = {"DATABASE_URL": database.url(database.create_database())}
+    # A socket needs no host; a setting does.
+    url = database.url(database.create_database()).replace("@/", "@localhost/")
+    settings = {"DATABASE_URL": url}
     return start_larder(stack, name, directory, settings=settings, elsewhere=lambda: [database.pid])
 
 

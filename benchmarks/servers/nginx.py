@@ -47,6 +47,7 @@ def start_nginx(stack: ExitStack, directory: Path, corpus: Corpus, larder: Serve
         "nginx",
         index,
         launch=partial(spawn, command, directory / "log", clean_environment({})),
+        log=directory / "log",
         publication=partial(_publication, base=base),
         html="index.html",
         json="index.json",

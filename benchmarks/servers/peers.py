@@ -65,6 +65,7 @@ def start_devpi(stack: ExitStack, directory: Path, corpus: Corpus) -> Server:
         "devpi-server",
         f"{base}/+api",
         launch=partial(spawn, command, directory / "log", clean_environment({})),
+        log=directory / "log",
     )
     server.start_within(stack)
     server.index = f"{base}/root/bench/+simple/"
@@ -89,7 +90,7 @@ def _started(
 ) -> Server:
     publication = partial(_publication, url=publication_url, index=index, headers={}) if publication_url else None
     launch = partial(spawn, command, directory / "log", clean_environment({}))
-    server = Server(directory.name, index, launch=launch, publication=publication)
+    server = Server(directory.name, index, launch=launch, log=directory / "log", publication=publication)
     server.start_within(stack)
     return server
 

@@ -19,6 +19,7 @@ from tests.e2e.resident_memory import rss_bytes
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.005
+_LOG_CHARACTERS = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Server:
     Args:
         index: URL of its simple index, with a trailing slash.
         launch: starts it without waiting.
+        log: what it says.
         headers: go with every request.
         publication: None when it takes no uploads.
         measured: which of its processes memory is told of, by the beginning of their titles; all, unless told.
@@ -57,6 +59,7 @@ class Server:
     name: str
     index: str
     launch: Callable[[], subprocess.Popen[bytes]]
+    log: Path
     headers: Mapping[str, str] = field(default_factory=dict)
     publication: Callable[[Wheel], Publication] | None = None
     measured: tuple[str, ...] = ("",)
@@ -86,7 +89,8 @@ class Server:
                 answer.read()
                 return time.perf_counter() - started_at
             time.sleep(_LOOK_SECONDS)
-        raise SystemExit(f"{self.name} does not start")
+        told = self.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:]
+        raise SystemExit(f"{self.name} does not start:\n{told}")
 
     def stop(self) -> None:
         """End it and all that it started."""
