@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -59,6 +60,9 @@ def _arguments() -> argparse.Namespace:
         one.add_argument("--rounds", type=int, help="default: 3, or 1 if quick")
         one.add_argument("--seconds", type=int, help="of each load; default: 3, or 1 if quick")
         one.add_argument("--rows", type=_choice(MEASUREMENTS), help=f"{', '.join(MEASUREMENTS)}, or none; default: all")
+        one.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Larder: API_PROCESSES=1"
+        )
     return parser.parse_args()
 
 
@@ -68,14 +72,13 @@ def _plan(asked: argparse.Namespace) -> Plan:
         measurements=usual if asked.rows is None else asked.rows,
         rounds=asked.rounds or (1 if asked.quick else 3),
         seconds=asked.seconds or (1 if asked.quick else 3),
+        settings=dict(setting.split("=", 1) for setting in asked.set),
     )
     if asked.what == "compare":
         return plan
     usual_answers = _FEW_ANSWERS if asked.quick else _ANSWERS
-    return Plan(
-        plan.measurements,
-        plan.rounds,
-        plan.seconds,
+    return replace(
+        plan,
         peers=([] if asked.quick else list(PEERS)) if asked.peers is None else asked.peers,
         has_postgresql=not (asked.quick or asked.no_postgresql) and postgresql_installation() is not None,
         answers=usual_answers if asked.answers is None else asked.answers,

@@ -26,7 +26,9 @@ def compare(plan: Plan, directory: Path, commits: tuple[str, str]) -> str:
         for name, letter, commit in zip(names, "AB", commits, strict=True):
             say(f"starting {name}")
             source = source_of(commit, directory / f"source-{letter}")
-            servers.append(start_larder(stack, name, directory / f"larder-{letter}", source=source))
+            servers.append(
+                start_larder(stack, name, directory / f"larder-{letter}", source=source, settings=plan.settings)
+            )
             fill(servers[-1], corpus)
         rounds = Rounds(plan, servers, directory / "uploads")
         table = render_comparison(ROWS, rounds.run(), names)

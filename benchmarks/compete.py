@@ -38,12 +38,14 @@ def compete(plan: Plan, directory: Path) -> str:
 def start_all(stack: ExitStack, plan: Plan, directory: Path, corpus: Corpus) -> list[Server]:
     """Start all servers with the corpus until the stack ends; return nginx and Larder first."""
     say("starting Larder")
-    larder = start_larder(stack, _SUBJECT, directory / "larder")
+    larder = start_larder(stack, _SUBJECT, directory / "larder", settings=plan.settings)
     fill(larder, corpus)
     others = []
     if plan.has_postgresql:
         say("starting Larder on PostgreSQL")
-        others.append(start_larder_on_postgresql(stack, "on PostgreSQL", directory / "larder-postgresql"))
+        others.append(
+            start_larder_on_postgresql(stack, "on PostgreSQL", directory / "larder-postgresql", plan.settings)
+        )
         fill(others[0], corpus)
     for peer in plan.peers:
         say(f"starting {peer}")

@@ -84,7 +84,7 @@ class Rounds:
         return measure_small(server, wheels, seconds=self._plan.seconds, note=self.notes.append)
 
     def _small_wheels(self, number: int) -> list[Wheel]:
-        count = int(_SMALL_UPLOADS_A_SECOND * self._plan.seconds)
+        count = int(_SMALL_UPLOADS_A_SECOND * (self._plan.seconds + 1))
         return [small_wheel(self._directory, f"up-{one // 10}", f"{number}.{one % 10}") for one in range(count)]
 
     @property

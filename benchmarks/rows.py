@@ -16,7 +16,7 @@ class Goal:
     """
 
     of_base: bool
-    target: float
+    target: float | None = None
     moonshot: float | None = None
 
 
@@ -66,6 +66,9 @@ ROWS = (
         "small-uploads",
         more_is_better=True,
         goal=Goal(of_base=False, target=300, moonshot=800),
+    ),
+    Row(
+        "small-upload", "small upload, one client", "ms", "small-uploads", more_is_better=False, goal=Goal(of_base=True)
     ),
     _cost("idle-memory", "idle memory, one (API) process", "MB", "start", target=70, moonshot=50),
     _cost("start", "start to first answer", "s", "start", target=1.5, moonshot=0.7),

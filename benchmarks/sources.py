@@ -27,7 +27,13 @@ def source_of(commit: str, directory: Path) -> Source:
     lock = directory / _LOCK
     if lock.read_bytes() == SOURCE.joinpath(_LOCK).read_bytes():
         return Source(directory, sys.executable)
-    return Source(directory, str(environment_of(f"larder-{short(commit)}", lock) / "bin" / "python"))
+    environment = environment_of(f"larder-{short(commit)}", lock)
+    redis = environment / "share" / "larder"
+    if not redis.exists():
+        # The one that was fetched for ours serves them all.
+        redis.parent.mkdir(exist_ok=True)
+        redis.symlink_to(Path(sys.prefix) / "share" / "larder")
+    return Source(directory, str(environment / "bin" / "python"))
 
 
 def short(commit: str) -> str:

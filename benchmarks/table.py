@@ -53,7 +53,7 @@ def render_comparison(rows: Sequence[Row], medians: Medians, servers: Sequence[s
 def verdict(row: Row, own: Figure | None, base: Figure | None) -> str:
     """Return whether the row's target was met; nothing where that cannot be told."""
     compared = ratio(own, base) if row.goal.of_base else own.value if own else None
-    if compared is None:
+    if compared is None or row.goal.target is None:
         return _NONE
     for wanted, word in ((row.goal.moonshot, "moonshot"), (row.goal.target, "met")):
         if wanted is not None and (compared >= wanted if row.more_is_better else compared <= wanted):

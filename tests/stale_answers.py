@@ -14,67 +14,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 
 from tests.distributions import build_wheel, wheel_file_name
+from tests.doors import Door, Told, ask_digest, ask_index, ask_names, ask_page, ask_status
 
-SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _GUESTS = "allow_guest_plus_roles_to_pull_packages"
 _DEVELOPER, _GUEST = 30, 10
 _VERSIONS = tuple(f"1.{number}" for number in range(12))
 WHEELS = {wheel_file_name("pkg", version): build_wheel("pkg", version) for version in _VERSIONS}
 
-Told = tuple[int, Any]
 GONE: Told = (404, None)
-
-
-class Door(Protocol):
-    """A way into one API process."""
-
-    async def ask(
-        self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
-    ) -> tuple[int, bytes]:
-        """Send one request, as installers do; return status and body.
-
-        Args:
-            headers: with underscores for hyphens.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionDoor:
-    """A way through sessions all of whose connections lead to one process.
-
-    Args:
-        free: the sessions that nobody is using.
-    """
-
-    url: str
-    free: asyncio.Queue[aiohttp.ClientSession]
-
-    @classmethod
-    def of(cls, url: str, *sessions: aiohttp.ClientSession) -> "SessionDoor":
-        """Return the door with these sessions, each of which serves one request at a time."""
-        free: asyncio.Queue[aiohttp.ClientSession] = asyncio.Queue()
-        for session in sessions:
-            free.put_nowait(session)
-        return cls(url, free)
-
-    async def ask(
-        self, method: str, path: str, *, token: str | None, data: Any = None, **headers: str
-    ) -> tuple[int, bytes]:
-        sent = {} if token is None else {"Authorization": aiohttp.encode_basic_auth("anybody", token)}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.url}{path}"
-        session = await self.free.get()
-        try:
-            async with session.request(method, url, headers=sent, data=data, allow_redirects=False) as response:
-                return response.status, await response.read()
-        finally:
-            self.free.put_nowait(session)
 
 
 @dataclass(slots=True)
@@ -195,28 +147,28 @@ class Teller:
         whole = (200, files)
         spare = self.ended or (self.spare[1] if self.spare else None)
         # One teller alone changes what holds for all of them.
-        of_guests = {"a guest's page": (_page(page, guest), self._as(guest, whole))} if self.number == 0 else {}
+        of_guests = {"a guest's page": (ask_page(page, guest), self._as(guest, whole))} if self.number == 0 else {}
         return of_guests | {
-            "a member's page": (_page(page, member), self._as(member, whole)),
-            "a group member's page": (_page(page, in_group), self._as(in_group, whole)),
-            "the administrator's page in HTML": (_names(page, self.root), (200, sorted(files))),
-            "nobody's page": (_page(page, None), whole if self.is_public else (401, None)),
-            "the page of a token that comes and goes": (_page(page, spare), self._of_spare(whole)),
+            "a member's page": (ask_page(page, member), self._as(member, whole)),
+            "a group member's page": (ask_page(page, in_group), self._as(in_group, whole)),
+            "the administrator's page in HTML": (ask_names(page, self.root), (200, sorted(files))),
+            "nobody's page": (ask_page(page, None), whole if self.is_public else (401, None)),
+            "the page of a token that comes and goes": (ask_page(page, spare), self._of_spare(whole)),
             "a member's file": (
-                _digest(f"{project}/packages/pypi/{file}", member),
+                ask_digest(f"{project}/packages/pypi/{file}", member),
                 self._as(member, (200, shown) if has_file else GONE),
             ),
             "a member's metadata": (
-                _status(f"{project}/packages/pypi/{file}.metadata", member),
+                ask_status(f"{project}/packages/pypi/{file}.metadata", member),
                 self._as(member, (200, None) if has_file else GONE),
             ),
-            "a group's page": (_page(of_group, in_group), self._in_group(whole)),
+            "a group's page": (ask_page(of_group, in_group), self._in_group(whole)),
             "a group's file": (
-                _digest(f"{group}/packages/pypi/{file}", in_group),
+                ask_digest(f"{group}/packages/pypi/{file}", in_group),
                 self._in_group((200, shown) if has_file else GONE),
             ),
             "a group's index": (
-                _index(f"{group}/packages/pypi/simple/", in_group),
+                ask_index(f"{group}/packages/pypi/simple/", in_group),
                 (403, None) if "of-group" in self.blocked else (200, ["pkg"] if self._pulls_in_group() else []),
             ),
         }
@@ -343,51 +295,6 @@ class Teller:
         assert status < 300, (method, path, status, told)
         with suppress(ValueError):
             return json.loads(told)
-
-
-def _page(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
-    async def ask(door: Door) -> Told:
-        status, body = await door.ask("GET", path, token=token, Accept=SIMPLE_JSON)
-        return status, {file["filename"]: bool(file["yanked"]) for file in _files(body)} if status == 200 else None
-
-    return ask
-
-
-def _files(body: bytes) -> list[dict[str, Any]]:
-    files: list[dict[str, Any]] = json.loads(body)["files"]
-    return files
-
-
-def _names(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
-    async def ask(door: Door) -> Told:
-        status, body = await door.ask("GET", path, token=token, Accept="text/html")
-        return status, sorted(name for name in WHEELS if f">{name}</a>" in body.decode())
-
-    return ask
-
-
-def _index(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
-    async def ask(door: Door) -> Told:
-        status, body = await door.ask("GET", path, token=token, Accept=SIMPLE_JSON)
-        return status, [one["name"] for one in json.loads(body)["projects"]] if status == 200 else None
-
-    return ask
-
-
-def _digest(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
-    async def ask(door: Door) -> Told:
-        status, body = await door.ask("GET", path, token=token)
-        return status, hashlib.sha256(body).hexdigest() if status == 200 else None
-
-    return ask
-
-
-def _status(path: str, token: str | None) -> Callable[[Door], Awaitable[Told]]:
-    async def ask(door: Door) -> Told:
-        status, _ = await door.ask("GET", path, token=token)
-        return status, None
-
-    return ask
 
 
 async def look_for_stale_answers(doors: Sequence[Door], root: str, *, tellers: int, writes: int, seed: int) -> Findings:

@@ -77,13 +77,14 @@ def start_larder(
     return server
 
 
-def start_larder_on_postgresql(stack: ExitStack, name: str, directory: Path) -> Server:
+def start_larder_on_postgresql(stack: ExitStack, name: str, directory: Path, settings: Mapping[str, str]) -> Server:
     """Start it and a database server, until the stack ends."""
     database = stack.enter_context(new_postgresql_server(_POSTGRESQL_SETTINGS))
     # A socket needs no host; a setting does.
     url = database.url(database.create_database()).replace("@/", "@localhost/")
-    settings = {"DATABASE_URL": url}
-    return start_larder(stack, name, directory, settings=settings, elsewhere=lambda: [database.pid])
+    return start_larder(
+        stack, name, directory, settings={**settings, "DATABASE_URL": url}, elsewhere=lambda: [database.pid]
+    )
 
 
 def fill(server: Server, corpus: Corpus) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 
 from benchmarks.wire import Connection, request_head
+from tests.doors import Door, SessionDoor
 from tests.e2e.pinned_sessions import pinned_sessions, process_behind
-from tests.stale_answers import Door, SessionDoor
 
 _MOST_TRIES = 2_000
 

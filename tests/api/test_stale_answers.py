@@ -13,7 +13,8 @@ from shared.ports.change_checks import Stamps
 from shared.settings import Settings
 from tests.api.registry import ROOT_TOKEN, running_registry, running_worker
 from tests.backends import PostgresqlServer, postgresql_database, postgresql_server
-from tests.stale_answers import Findings, SessionDoor, look_for_stale_answers
+from tests.doors import SessionDoor
+from tests.stale_answers import Findings, look_for_stale_answers
 
 __all__ = ["postgresql_database", "postgresql_server"]
 

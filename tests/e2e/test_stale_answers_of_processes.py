@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.doors import SessionDoor
 from tests.e2e.pinned_sessions import pinned_sessions
 from tests.e2e.processes import running_larder
-from tests.stale_answers import SessionDoor, look_for_stale_answers
+from tests.stale_answers import look_for_stale_answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
