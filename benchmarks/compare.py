@@ -21,7 +21,7 @@ def compare(plan: Plan, directory: Path, commits: tuple[str, str]) -> str:
     names = [f"{letter} ({short(commit)})" for letter, commit in zip("AB", commits, strict=True)]
     with ExitStack() as stack:
         say("building the corpus")
-        corpus = build_corpus(directory / "corpus")
+        corpus = build_corpus(directory / "corpus", plan.measurements)
         servers = []
         for name, letter, commit in zip(names, "AB", commits, strict=True):
             say(f"starting {name}")

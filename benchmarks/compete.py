@@ -20,7 +20,7 @@ _BASE, _SUBJECT = "nginx", "Larder"
 def compete(plan: Plan, directory: Path) -> str:
     """Measure; return the tables, and what there is to say about them."""
     say("building the corpus")
-    corpus = build_corpus(directory / "corpus")
+    corpus = build_corpus(directory / "corpus", plan.measurements)
     with ExitStack() as stack:
         servers = start_all(stack, plan, directory, corpus)
         rounds = Rounds(plan, servers, directory / "uploads")

@@ -1,7 +1,7 @@
 """What all servers serve: wheels that are the same in every run."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,22 +29,21 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Wheels in `<directory>/<name>/`.
+    """Wheels in `<directory>/<name>/`; of what is not measured there are none.
 
     Args:
         tree: the first of them requires all others.
     """
 
-    directory: Path
     small: Sequence[Wheel]
     big: Sequence[Wheel]
     tree: Sequence[Wheel]
-    large: Wheel
+    large: Sequence[Wheel]
 
     @property
     def wheels(self) -> list[Wheel]:
         """Return all of them."""
-        return [*self.small, *self.big, *self.tree, self.large]
+        return [*self.small, *self.big, *self.tree, *self.large]
 
     @property
     def names(self) -> list[str]:
@@ -52,15 +51,19 @@ class Corpus:
         return list(dict.fromkeys(wheel.name for wheel in self.wheels))
 
 
-def build_corpus(directory: Path) -> Corpus:
-    """Write the wheels: pages of 4 and of 500 versions, one of 200 MB, and 50 packages to be installed together."""
-    tree = [f"{TREE}-{number:02}" for number in range(TREE_SIZE)]
+def build_corpus(directory: Path, measurements: Collection[str]) -> Corpus:
+    """Write the wheels: pages of 4 and of 500 versions, one of 200 MB, and 50 packages to be installed together.
+
+    Args:
+        measurements: the names of what they are for.
+    """
+    tree = [f"{TREE}-{number:02}" for number in range(TREE_SIZE if "install" in measurements else 0)]
+    big = range(BIG_VERSIONS if "big" in measurements else 0)
     return Corpus(
-        directory,
         small=[small_wheel(directory, SMALL, f"1.{number}") for number in range(SMALL_VERSIONS)],
-        big=[small_wheel(directory, BIG, f"1.{number}") for number in range(BIG_VERSIONS)],
+        big=[small_wheel(directory, BIG, f"1.{number}") for number in big],
         tree=[small_wheel(directory, name, "1.0", requires=tree[1:] if name == tree[0] else ()) for name in tree],
-        large=large_wheel(directory, "1.0"),
+        large=[large_wheel(directory, "1.0")] if "large" in measurements else [],
     )
 
 

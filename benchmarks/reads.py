@@ -2,8 +2,8 @@
 
 import http.client
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from benchmarks.corpus import BIG, LARGE, SMALL
@@ -55,25 +55,23 @@ def links(page_url: str, html: bytes) -> list[str]:
     return [urljoin(page_url, href.decode()) for href in _HREF.findall(html)]
 
 
-def find_reads(server: Server) -> dict[str, Read]:
+def find_reads(server: Server, kinds: Collection[str]) -> dict[str, Read]:
     """Return what the server can be asked for, by the name of the row; what it does not offer is not there."""
     small = Read(f"{server.index}{SMALL}/{server.html}", server.headers)
     html = look(small)
-    (large,) = links(small.url, fetch(Read(f"{server.index}{LARGE}/{server.html}", server.headers)))
     wheel = Read(links(small.url, html.body)[0], server.headers)
-    metadata = Read(f"{wheel.url}.metadata", server.headers)
-    json = Read(f"{server.index}{SMALL}/{server.json}", {**server.headers, "Accept": SIMPLE_JSON})
-    same = replace(small, headers={**server.headers, "If-None-Match": html.headers.get("etag", "-")}, status=304)
     found = {
         "html": small,
-        "json": json,
+        "json": Read(f"{server.index}{SMALL}/{server.json}", {**server.headers, "Accept": SIMPLE_JSON}),
         "big": Read(f"{server.index}{BIG}/{server.html}", server.headers),
-        "same": same,
-        "metadata": metadata,
+        "same": Read(small.url, {**server.headers, "If-None-Match": html.headers.get("etag", "-")}, status=304),
+        "metadata": Read(f"{wheel.url}.metadata", server.headers),
         "wheel": wheel,
-        "large": Read(large, server.headers),
     }
-    return {kind: read for kind, read in found.items() if _is_offered(kind, read)}
+    if "large" in kinds:
+        page = Read(f"{server.index}{LARGE}/{server.html}", server.headers)
+        found["large"] = Read(links(page.url, fetch(page))[0], server.headers)
+    return {kind: read for kind, read in found.items() if kind in kinds and _is_offered(kind, read)}
 
 
 def _is_offered(kind: str, read: Read) -> bool:

@@ -41,7 +41,7 @@ class Rounds:
 
     def run(self) -> dict[tuple[str, str], Figure]:
         """Measure all rounds; return the medians by row and server."""
-        self._reads = {server.name: find_reads(server) for server in self._servers}
+        self._reads = {server.name: find_reads(server, self._plan.measurements) for server in self._servers}
         for number in range(self._plan.rounds):
             for measurement in self._plan.measurements:
                 if measurement == GROWTH:

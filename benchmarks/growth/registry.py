@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from benchmarks.corpus import SMALL, Corpus
+from benchmarks.corpus import SMALL, Corpus, small_wheel
 from benchmarks.growth.bulk import add_packages, add_projects, add_tokens
 from benchmarks.servers.forms import form_publication
 from benchmarks.servers.larder import OURS, TOKEN, Source, start_larder
@@ -20,7 +20,7 @@ from benchmarks.uploads import publish_all
 from benchmarks.wire import Connection, request_head
 from benchmarks.wrk import Read
 
-_SEED = "tree-01"
+_SEED = "seed"
 _DEVELOPER = 30
 
 
@@ -74,7 +74,7 @@ def start_grown(stack: ExitStack, size: Size, directory: Path, corpus: Corpus, s
     server.publication = partial(
         form_publication, url=f"{place}/pypi/", index=server.index, headers=dict(server.headers)
     )
-    seed = next(wheel for wheel in corpus.tree if wheel.name == _SEED)
+    seed = small_wheel(directory, _SEED, "1.0")
     asyncio.run(publish_all(server, [*corpus.small, seed]))
     database = directory / "var" / "larder.sqlite3"
     server.stop()
