@@ -28,7 +28,7 @@ def main() -> None:
     plan = _plan(asked)
     _look_for_programs()
     # What was started ends with this process, however that is told to end.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     with tempfile.TemporaryDirectory(prefix="larder-bench-") as name:
         directory = Path(name)
@@ -105,6 +105,7 @@ def _look_for_programs() -> None:
 
 
 def _stop(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # Asking twice is no reason to leave something behind.
     raise SystemExit(128 + number)
 
 
