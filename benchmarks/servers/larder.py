@@ -18,7 +18,7 @@ from benchmarks.servers.server import Publication, Server, spawn
 from benchmarks.uploads import publish_all
 from tests.backends import new_postgresql_server
 from tests.e2e.processes import SOURCE, clean_environment
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 TOKEN = "the-token-of-a-benchmark"  # noqa: S105 - of a registry that lives for minutes
 HEADERS = {"Authorization": aiohttp.encode_basic_auth("root", TOKEN)}

@@ -12,7 +12,7 @@ from benchmarks.reads import fetch, links
 from benchmarks.servers.server import Publication, Server, spawn
 from benchmarks.wrk import Read
 from tests.e2e.processes import clean_environment
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.registry_client import SIMPLE_JSON
 
 _CONFIGURATION = """

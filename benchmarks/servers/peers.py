@@ -18,7 +18,7 @@ from benchmarks.servers.server import Publication, Server, spawn
 from benchmarks.uploads import publish_all
 from tests.e2e.environments import client_environment
 from tests.e2e.processes import clean_environment
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 _PASSWORD = "the-password-of-a-benchmark"  # noqa: S105 - of a server that lives for minutes
 
