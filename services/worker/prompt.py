@@ -18,6 +18,8 @@ from arq.worker import Worker
 from shared.ports.job_queue import JobQueue
 
 _LOOK_SECONDS = 0.5
+_LAST_LOOK_SECONDS = 0.02
+"""Nobody rings when the queue is empty, which is what a worker waits for that is to end."""
 
 
 class PromptWorker(Worker):
@@ -39,6 +41,11 @@ class PromptWorker(Worker):
         async with self._larder_queue.hearing_jobs(self._bell.set):
             await super().main()
 
+    def end_when_idle(self) -> None:
+        """End the run as soon as nothing is queued any more."""
+        self.burst = True
+        self._bell.set()
+
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim and start as many of these as there is room for."""
         waiting = [job_id for job_id in map(bytes.decode, job_ids) if job_id not in self.tasks]
@@ -54,7 +61,7 @@ class PromptWorker(Worker):
 
     async def _poll_iteration(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_LAST_LOOK_SECONDS if self.burst else _LOOK_SECONDS):
                 await self._bell.wait()
         self._bell.clear()
         await super()._poll_iteration()

@@ -256,8 +256,8 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            # It ends by itself as soon as nothing is queued; cancelled, arq would leave connections open.
-            worker.burst = True
+            # Cancelled, arq would leave connections open.
+            worker.end_when_idle()
             async with asyncio.timeout(60):
                 await running
             with warnings.catch_warnings():
