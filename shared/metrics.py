@@ -11,7 +11,7 @@ on a full disk is killed (SIGBUS).
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -34,16 +34,24 @@ _WHEN_MADE = "_created"
 log = structlog.get_logger()
 
 
+def _nothing() -> None:
+    """Count nothing elsewhere."""
+
+
 class Numbers:
     """What this process has counted, and where its siblings leave what they have.
 
     Args:
         title: what `ps` shows: "larder api".
         data_dir: of the registry.
+        bring_up: called before the registry is read, for what is counted elsewhere.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, title: str, data_dir: Path) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, *, title: str, data_dir: Path, bring_up: Callable[[], None] = _nothing
+    ) -> None:
         self._registry = registry
+        self._bring_up = bring_up
         self._directory = data_dir / DIRECTORY
         self._process = f"{title.removeprefix('larder ')}:{os.getpid()}"
         self._path = self._directory / f"{self._process}.prom"
@@ -63,12 +71,16 @@ class Numbers:
                 with suppress(OSError):
                     self._path.unlink()
 
-    def exposition(self, gauges: Iterable[Metric] = ()) -> bytes:
-        """Return everything as Prometheus reads it. It reads files, so call it in a thread.
+    async def exposition(self, gauges: Iterable[Metric] = ()) -> bytes:
+        """Return everything as Prometheus reads it.
 
         Args:
             gauges: what was looked up just now, and is the same for all processes.
         """
+        self._bring_up()
+        return await asyncio.to_thread(self._exposition, gauges)
+
+    def _exposition(self, gauges: Iterable[Metric]) -> bytes:
         shown = CollectorRegistry()
         shown.register(_Metrics((*self._counted(), *gauges)))
         return generate_latest(shown)
@@ -90,6 +102,7 @@ class Numbers:
 
     async def _keep_writing(self) -> None:
         while True:
+            self._bring_up()
             try:
                 await asyncio.to_thread(self._write)
             except OSError as error:

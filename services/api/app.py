@@ -47,8 +47,7 @@ def create_app(settings: Settings, *, lines: JsonLines | None = None) -> web.App
     """
     app = web.Application(middlewares=[log_request, answer_errors, run_guard])
     app[SETTINGS] = settings
-    app[METRICS] = metrics = ApiMetrics()
-    app[NUMBERS] = Numbers(metrics.registry, title="larder api", data_dir=settings.data_dir)
+    app[METRICS] = ApiMetrics()
     app[LINES] = lines
     add_routes(app)
     app.on_response_prepare.append(finish_head)
@@ -62,6 +61,12 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[READY_ANSWERS] = _ready_answers(app, backends, lifecycle, use_cases)
+        app[NUMBERS] = Numbers(
+            app[METRICS].registry,
+            title="larder api",
+            data_dir=app[SETTINGS].data_dir,
+            bring_up=partial(_count_what_is_remembered, app),
+        )
         app[VERSION] = await asyncio.to_thread(_installed_version)
         # Made when somebody asks for it first: few ever do, and it takes as long as all else of a start.
         describe: Callable[[], dict[str, Any]] = cache(partial(describe_api, ENDPOINTS, version=app[VERSION]))
@@ -90,6 +95,13 @@ def _ready_answers(
         lines=app[LINES],
         limit_bytes=limit_bytes,
     )
+
+
+def _count_what_is_remembered(app: web.Application) -> None:
+    memo, ready = app[USE_CASES].memo, app[READY_ANSWERS]
+    app[METRICS].note_lookups(found=memo.found, missed=memo.missed)
+    if ready is not None:
+        app[METRICS].note_ready_answers(given=ready.given, outdated=ready.outdated)
 
 
 def _installed_version() -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from shared.models import PackageFileStatus, PackageStatus
 from shared.usecases.readiness import ReadinessReport
 from shared.usecases.watch import Watched
 
@@ -131,11 +132,15 @@ def looked_up(watched: Watched, *, version: str) -> Iterable[Metric]:
     totals = watched.totals
     if totals is None:
         return
-    for name, of_status in (("packages", totals.packages), ("package_files", totals.files)):
-        family = GaugeMetricFamily(f"larder_{name}", f"The {name} in each status.", labels=("status",))
-        for status, count in sorted(of_status.items()):
-            family.add_metric((status,), count)
-        yield family
+    packages = GaugeMetricFamily("larder_packages", "Packages in each status.", labels=("status",))
+    files = GaugeMetricFamily("larder_package_files", "Package files in each status.", labels=("status",))
+    # A status that nothing is in is told as well: an alert cannot compare with what was not there.
+    for package_status in PackageStatus:
+        packages.add_metric((package_status,), totals.packages.get(package_status, 0))
+    for file_status in PackageFileStatus:
+        files.add_metric((file_status,), totals.files.get(file_status, 0))
+    yield packages
+    yield files
     yield GaugeMetricFamily("larder_stored_bytes", "What all package files hold.", value=totals.stored_bytes)
     yield GaugeMetricFamily(
         "larder_oldest_waiting_file_seconds",

@@ -1,5 +1,6 @@
 """An answer that may be kept: what its handler says of it, and what is kept in the end."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ class Client:
     @classmethod
     def at(cls, address: IpAddress) -> "Client":
         """Return the client at this address."""
-        return cls(address, str(address).encode())
+        # As it stands in JSON: a scope of IPv6 may hold anything.
+        return cls(address, json.dumps(str(address))[1:-1].encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,8 +236,8 @@ class ReadyAnswers:
             left = [one for one, *_ in rest]
             if left:  # What went wrong with one of them is not the fault of the others.
                 asyncio.get_running_loop().call_soon(self._give, left, [False] * len(left))
-        if self._lines is not None:
-            self._lines.add(lines)
+            if self._lines is not None:
+                self._lines.add(lines)
 
     def _count(self, answer: ReadyAnswer, seconds: float) -> None:
         logged = answer.logged

@@ -85,6 +85,7 @@ class PromptWorker(Worker):
         return {job_id: int(score) for job_id, score in claimed.items() if score and score <= now}
 
     def _release_sem_dec_counter_on_complete(self) -> None:
+        was_full = self.job_counter >= self.max_jobs
         super()._release_sem_dec_counter_on_complete()
-        if self._others_wait:
+        if self._others_wait or was_full:  # Who rang while it was full was not heard.
             self._bell.set()

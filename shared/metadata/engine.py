@@ -152,7 +152,8 @@ async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     engine = _sqlite_doors_engine(path)
     connection = partial(SqliteConnection, engine, wait_seconds=wait_seconds)
     # FULL: what was committed survives a power cut. Each connection has to say so for itself.
-    writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+    # It waits for the write lock by itself, see `sqlite_driver`.
+    writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0")
     writer = SqliteWriter(partial(connection, pragmas=writing), directory=path.parent, wait_seconds=wait_seconds)
     readers = SqliteReaders(
         partial(connection, pragmas=("query_only=ON",)),

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Executable
 
-from shared.errors import LarderError, MetadataUnavailable
+from shared.errors import LarderError, MetadataDamaged, MetadataUnavailable, StorageFull
 from shared.metadata.doors import Found, to_the_end
 from shared.metadata.sqlite_connection import SqliteConnection
 
 T = TypeVar("T")
 
+_ENDS_ALL = (StorageFull, MetadataUnavailable, MetadataDamaged)
 _MOST_MEMBERS = 64
 _LONGEST_SECONDS = 0.1
 """For how long members may join: other processes wait for the write lock meanwhile."""
@@ -45,6 +46,11 @@ class Group:
         return self._members >= _MOST_MEMBERS or time.monotonic() - self._began_at >= _LONGEST_SECONDS
 
     @property
+    def has_members(self) -> bool:
+        """Say whether there is work of somebody in it."""
+        return self._members > 0
+
+    @property
     def is_over(self) -> bool:
         """Say whether the transaction has ended by itself, and with it the work of all members."""
         return self._fault is not None
@@ -61,13 +67,17 @@ class Group:
         """Commit if there is anything to commit, and then call `afterwards`, whatever came of it."""
         self._conclusion = asyncio.create_task(self._conclude(afterwards), name="larder group commit")
 
+    async def end(self) -> None:
+        """Return when it has turned out, whatever it is. A cancellation is raised only then."""
+        await to_the_end(self._is_concluded.wait())
+
     async def outcome(self) -> None:
         """Return when all is durable. A cancellation is raised only when it has turned out.
 
         Raises:
             What the driver raised: it is not.
         """
-        await to_the_end(self._is_concluded.wait())
+        await self.end()
         if isinstance(self._fault, LarderError):
             raise type(self._fault)(*self._fault.args) from self._fault
         if self._fault is not None:
@@ -105,6 +115,7 @@ class Member:
         self._connection = group.connection
         self._pass_on = pass_on
         self._is_done = False
+        self._is_first = not group.has_members
 
     async def begin(self) -> None:
         """Begin it, once."""
@@ -132,6 +143,8 @@ class Member:
         try:
             await self._connection.mark("RELEASE SAVEPOINT member")
         except asyncio.CancelledError:
+            if not self._connection.is_in_transaction:
+                raise
             is_cancelled = True  # But released: the work is in, and is committed with that of the others.
         self._is_done = True
         self._group.add()
@@ -152,13 +165,18 @@ class Member:
         try:
             if not self._connection.is_in_transaction:
                 # A full disk, say, has ended it for all.
-                self._group.give_up(reason if isinstance(reason, Exception) else _lost())
+                self._group.give_up(reason if isinstance(reason, _ENDS_ALL) else _lost())
                 return
             await self._connection.mark("ROLLBACK TO SAVEPOINT member", "RELEASE SAVEPOINT member")
         except sqlite3.Error as fault:
             self._group.give_up(fault)
         finally:
             self._pass_on()
+
+    async def others_outcome(self) -> None:
+        """Return when the work is durable that this one has seen of others. Raises: as of `Group.outcome`."""
+        if not self._is_first:
+            await self._group.outcome()
 
 
 def _lost() -> MetadataUnavailable:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import MetadataUnavailable
+from shared.errors import LarderError, MetadataUnavailable
 from shared.metadata.doors import NONE_FREE, Session, enter, to_the_end
 from shared.metadata.faults import translated_faults
 from shared.metadata.group_commit import Group, Member
@@ -103,6 +103,9 @@ class SqliteWriter:
             yield member
         except BaseException as error:
             await to_the_end(member.undo_unless_done(error))
+            if isinstance(error, LarderError):
+                # What it was refused for may be the work of others, which is not durable yet and may never be.
+                await self.run(member.others_outcome())
             raise
         await to_the_end(member.undo_unless_done())
 
@@ -113,6 +116,10 @@ class SqliteWriter:
     async def close(self) -> None:
         """Close the connection, once the commit that is under way has ended."""
         await self._take_turn()
+        group, self._group = self._group, None
+        if group is not None:  # The last one passed its turn on to this.
+            group.conclude(_nothing)
+            await group.end()
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -145,6 +152,8 @@ class SqliteWriter:
 
     def _pass_on(self) -> None:
         """End a turn: begin the next one, or the commit, after which the next one comes."""
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft()  # Cancelled, and not yet gone: nobody would end this group.
         group = self._group
         is_complete = group is not None and (group.is_over or group.is_full or not self._waiting)
         if group is not None and is_complete:
@@ -160,6 +169,10 @@ class SqliteWriter:
                 turn.set_result(None)
                 return
         self._is_taken = False
+
+
+def _nothing() -> None:
+    """Begin nothing afterwards."""
 
 
 async def _opened(connect: Connect) -> SqliteConnection:

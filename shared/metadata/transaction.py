@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Executable, Row, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from shared.errors import LarderError
 from shared.metadata.doors import Door, Session
@@ -66,7 +67,8 @@ class Transaction:
         try:
             yield
         except LarderError:
-            await self._mark("ROLLBACK TO SAVEPOINT within")
+            with suppress(LarderError, DBAPIError):  # A full disk, say, has ended the whole transaction.
+                await self._mark("ROLLBACK TO SAVEPOINT within")
             raise
         await self._mark("RELEASE SAVEPOINT within")
 

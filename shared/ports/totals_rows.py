@@ -31,5 +31,5 @@ class TotalsReads(Protocol):
     """Count."""
 
     async def registry(self) -> RegistryTotals:
-        """Count everything; it reads an index from end to end, so ask rarely."""
+        """Count everything; it reads a table from end to end, so ask rarely."""
         ...

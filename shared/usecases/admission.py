@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.access import PullRules, require_push
+from shared.access import PullRules
 from shared.credentials import Credentials, Door
 from shared.errors import (
     Forbidden,
@@ -101,12 +101,6 @@ class Admission:
         if not caller.user.is_admin:
             raise Forbidden
         return caller
-
-    async def to_push(self, ref: ProjectRef | None, credentials: Credentials, *, accepted: tuple[str, ...]) -> Visit:
-        """Admit an uploader to the project. Raises what `principal` and `access.require_push` raise."""
-        visit = await self.to_project(ref, credentials, door=Door.PYPI, accepted=accepted)
-        require_push(visit.principal, visit.project, visit.level)
-        return visit
 
     async def to_project(
         self,

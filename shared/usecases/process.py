@@ -10,13 +10,14 @@ from pathlib import Path
 import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from shared.errors import BlobStoreUnavailable, DistributionRejected, MetadataUnavailable, StorageFull
+from shared.errors import BlobMissing, BlobStoreUnavailable, DistributionRejected, MetadataUnavailable, StorageFull
 from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
 from shared.names import canonical_version, normalize_name
 from shared.ports.blob_store import BlobStore
 from shared.ports.inspector import DistributionInspector
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import AuditEvent, MetadataStore
+from shared.usecases.blob_store_name import bears_another_name
 from shared.usecases.digests import digest_stream
 from shared.usecases.scratch import Scratch
 
@@ -139,17 +140,18 @@ class ProcessPackageFile:
         except StorageFull:
             await self._release(file)
             raise
-        except BlobStoreUnavailable:
-            if not await self._blobs_answer():
+        except (BlobStoreUnavailable, BlobMissing):
+            if not await self._is_own_store_there():
                 await self._release(file)
             raise
 
-    async def _blobs_answer(self) -> bool:
+    async def _is_own_store_there(self) -> bool:
         try:
             await self.blobs.check()
-        except (BlobStoreUnavailable, StorageFull):
+            # An empty mount point answers, and has none of the files.
+            return not await bears_another_name(self.store, self.blobs)
+        except (BlobStoreUnavailable, StorageFull, MetadataUnavailable):
             return False
-        return True
 
     async def _examine(self, file: PackageFile) -> _Accepted | _Refused:
         async with self.store.reading() as rows:

@@ -52,9 +52,11 @@ class CheckReadiness:
     async def __call__(self) -> ReadinessReport:
         """Return a report that is at most a second old, within about two seconds; never fails."""
         async with self._asking:
-            now = asyncio.get_running_loop().time()
-            if self._latest is None or now - self._latest[0] >= FRESH_SECONDS:
-                self._latest = (now, await self._ask())
+            clock = asyncio.get_running_loop().time
+            if self._latest is None or clock() - self._latest[0] >= FRESH_SECONDS:
+                report = await self._ask()
+                # Its age counts from its end: those who waited for one that took long would else each ask again.
+                self._latest = (clock(), report)
             return self._latest[1]
 
     async def _ask(self) -> ReadinessReport:

@@ -1,19 +1,17 @@
 """Copies of blobs in files of this machine, for those who need a file: they are gone as soon as nobody uses them."""
 
 import asyncio
-import errno
 import fcntl
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from shared.errors import StorageFull
 
 _PREFIX = "copy-"
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class ScratchCopy:
@@ -37,12 +35,8 @@ class ScratchCopy:
                 yield chunk
 
     async def _write(self, piece: memoryview) -> None:
-        try:
+        with _told_as_full():
             await asyncio.to_thread(self._write_all, piece)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise StorageFull(f"no room to inspect an upload: {error.strerror}") from error
-            raise
 
     def _write_all(self, piece: memoryview) -> None:
         while piece:
@@ -62,7 +56,8 @@ class Scratch:
     @asynccontextmanager
     async def copy(self) -> AsyncIterator[ScratchCopy]:
         """Make a copy that is removed when the block ends."""
-        path, file = await asyncio.to_thread(self._make)
+        with _told_as_full():
+            path, file = await asyncio.to_thread(self._make)
         try:
             yield ScratchCopy(path, file)
         finally:
@@ -91,6 +86,15 @@ class Scratch:
                 path.unlink()
                 removed += 1
         return removed
+
+
+@contextmanager
+def _told_as_full() -> Iterator[None]:
+    """Tell what keeps this machine from having a copy as what it is to the upload: no fault of its own."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFull(f"no room to inspect an upload: {error.strerror}") from error
 
 
 def _remove(path: Path, file: BinaryIO) -> None:

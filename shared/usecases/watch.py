@@ -50,9 +50,11 @@ class WatchRegistry:
 
     async def _totals(self) -> RegistryTotals | None:
         async with self._counting:
-            now = asyncio.get_running_loop().time()
-            if self._latest is None or now - self._latest[0] >= TOTALS_AGE_SECONDS:
-                self._latest = (now, await self._count())
+            clock = asyncio.get_running_loop().time
+            if self._latest is None or clock() - self._latest[0] >= TOTALS_AGE_SECONDS:
+                totals = await self._count()
+                # Its age counts from its end: those who waited for one that took long would else each make another.
+                self._latest = (clock(), totals)
             return self._latest[1]
 
     async def _count(self) -> RegistryTotals | None:

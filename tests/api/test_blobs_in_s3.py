@@ -14,6 +14,8 @@ from tests.api.registry import Registry, sha256
 from tests.distributions import build_wheel
 from tests.s3_server import BUCKET, S3Server, s3_credentials, s3_server
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3_credentials", "s3_server"]  # fixtures of their own module
 
 SMALL = build_wheel("pkg", "1.0")

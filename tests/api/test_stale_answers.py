@@ -86,7 +86,7 @@ async def _of_nobody(*_: object) -> frozenset[object]:
 @pytest.mark.parametrize(
     ("where", "name", "broken"),
     [
-        (SqliteChecks, "hold", _always),
+        pytest.param(SqliteChecks, "hold", _always, marks=pytest.mark.slow),
         (Stamps, "of_all", _none),
         pytest.param(SqlPackageReads, "counters", _of_nothing, marks=pytest.mark.slow),
         pytest.param(SqlTokenReads, "scopes_of", _of_nobody, marks=pytest.mark.slow),

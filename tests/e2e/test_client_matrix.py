@@ -25,7 +25,7 @@ from tests.e2e.clients import INSTALLERS, PUBLISHERS, UPLOADED, Cell, Client, Er
 from tests.e2e.processes import LarderProcess
 from tests.registry_client import SIMPLE_JSON
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BODIES = {
     401: b'{"message":"401 Unauthorized"}',
@@ -92,7 +92,6 @@ async def test_the_tools_come_through_with_each_kind_of_token(
     await try_cells(stage, session, SOME, tmp_path, major=1)
 
 
-@pytest.mark.slow
 async def test_every_tool_gets_and_says_what_its_caller_is_told(
     stage: Stage, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from tests.e2e.python_gitlab import files_of
 from tests.registry_client import open_client
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 NEXT_MONTH = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
 CREATED = (HTTPStatus.CREATED, {"message": "201 Created"})

@@ -111,6 +111,7 @@ def test_a_damaged_database_is_left_alone_and_told_in_one_line(
     assert database.read_bytes() == damaged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_gone", [False, True], ids=["zero bytes", "gone"])
 def test_an_empty_database_beside_files_is_told_in_one_line_and_no_new_one_is_made(
     tmp_path: Path, *, is_gone: bool

@@ -17,6 +17,8 @@ from shared.credentials import BasicPair, Credentials
 from shared.models import InstanceSettings, UploadChecks
 from shared.settings import read_settings
 from shared.usecases.admission import Admission
+from shared.usecases.memo import Memo
+from shared.usecases.pull_admission import PullAdmission
 from shared.usecases.upload import UploadForm, UploadPackageFile
 import os
 
@@ -24,7 +26,10 @@ async def main():
     settings = read_settings(os.environ)
     async with open_backends(settings) as backends:
         credentials = Credentials(basic=BasicPair("root", settings.root_token))
-        visit = await Admission(backends.store, InstanceSettings()).to_push(1, credentials, accepted=("api",))
+        admission = PullAdmission(
+            Admission(backends.store, InstanceSettings()), Memo(backends.change_checks, limit_bytes=0)
+        )
+        visit = await admission.to_push(1, credentials, accepted=("api",))
         upload = UploadPackageFile(
             store=backends.store, blobs=backends.blobs, queue=backends.queue, checks=UploadChecks.STRICT,
             upload_max_seconds=3600, needs_sha256=False, upload_wait=lambda _: 0.0,

@@ -29,6 +29,8 @@ from tests.worker.conftest import Registry
 from tests.worker.test_backup import back_up, restore_to
 from tests.worker.upkeep import file_as_it_is, publish, scrub_of
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["s3_credentials", "s3_server"]  # fixtures of their own module
 
 _FIRST = PackageFileId(1)

@@ -1,13 +1,17 @@
 """The worker's verdict on uploaded files."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from shared.blobs.local import open_local_blob_store
 from shared.errors import BlobMissing, DigestMissing, StorageFull, ValidationFailed
 from shared.models import PackageFileId, PackageFileStatus, PackageId, PackageStatus, UploadChecks
+from shared.usecases.blob_store_name import require_own_blob_store
 from shared.usecases.destroy import DestroyPackageFile
 from shared.usecases.process import LEASE_SECONDS
 from shared.usecases.sweep import MOST_ATTEMPTS, Sweep
@@ -278,6 +282,23 @@ async def test_a_blob_that_is_away_for_a_moment_is_found_by_a_later_attempt(regi
     file = await registry.file()
     assert file is not None
     assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 2)
+
+
+async def test_a_store_whose_disk_is_not_mounted_uses_up_no_attempt(registry: Registry, tmp_path: Path) -> None:
+    await require_own_blob_store(registry.backends.store, registry.backends.blobs)
+    await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
+
+    async with open_local_blob_store(tmp_path / "mount-point") as empty:
+        elsewhere = replace(registry.process(), blobs=empty)
+        for _ in range(MOST_ATTEMPTS + 1):
+            with pytest.raises(ExceptionGroup) as failure:
+                await elsewhere(_FIRST, 1)
+            assert failure.group_contains(BlobMissing)
+    await registry.process()(_FIRST, 1)
+
+    file = await registry.file()
+    assert file is not None
+    assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 1)
 
 
 async def test_a_worker_that_is_stopped_leaves_the_attempt_to_another(registry: Registry) -> None:

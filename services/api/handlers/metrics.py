@@ -1,10 +1,8 @@
 """The numbers of the registry, for Prometheus."""
 
-import asyncio
-
 from aiohttp import hdrs, web
 
-from services.api.keys import METRICS, NUMBERS, READY_ANSWERS, USE_CASES, VERSION
+from services.api.keys import NUMBERS, USE_CASES, VERSION
 from services.api.metrics import looked_up
 from shared.metrics import CONTENT_TYPE
 
@@ -14,11 +12,6 @@ async def show(request: web.Request) -> web.StreamResponse:
 
     Source: https://prometheus.io/docs/instrumenting/exposition_formats
     """
-    metrics, use_cases = request.app[METRICS], request.app[USE_CASES]
-    metrics.note_lookups(found=use_cases.memo.found, missed=use_cases.memo.missed)
-    ready = request.app[READY_ANSWERS]
-    if ready is not None:
-        metrics.note_ready_answers(given=ready.given, outdated=ready.outdated)
-    gauges = list(looked_up(await use_cases.watch_registry(), version=request.app[VERSION]))
-    body = await asyncio.to_thread(request.app[NUMBERS].exposition, gauges)
+    watched = await request.app[USE_CASES].watch_registry()
+    body = await request.app[NUMBERS].exposition(list(looked_up(watched, version=request.app[VERSION])))
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE, hdrs.CACHE_CONTROL: "no-store"})

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 256 * 1024
 _LEAST_BYTES_PER_SECOND = 128 * 1024
 _NOT_THERE = frozenset({"NoSuchKey", "NotFound", "404"})
+"""What a HEAD may be told, whose answer has no body to say more."""
+_NO_SUCH_KEY = frozenset({"NoSuchKey"})
+"""What the store itself says; a bare 404 may come from whatever stands in front of it."""
 _TAKEN = frozenset({"PreconditionFailed"})
 
 
@@ -122,7 +125,7 @@ class Place:
         except Refusal:
             try:
                 again = await self.call(
-                    lambda: self.client.get_object(Bucket=self.bucket, Key=name), expected=_NOT_THERE
+                    lambda: self.client.get_object(Bucket=self.bucket, Key=name), expected=_NO_SUCH_KEY
                 )
             except Refusal:
                 return None
@@ -151,7 +154,7 @@ class Place:
     async def delete(self, name: str) -> None:
         """Remove an object; that it is not there is no error."""
         try:
-            await self.call(lambda: self.client.delete_object(Bucket=self.bucket, Key=name), expected=_NOT_THERE)
+            await self.call(lambda: self.client.delete_object(Bucket=self.bucket, Key=name), expected=_NO_SUCH_KEY)
         except Refusal:
             return
 
@@ -249,7 +252,7 @@ class Place:
         try:
             await self.call(
                 lambda: self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload.name, UploadId=upload.id),
-                expected=frozenset({"NoSuchUpload", "NoSuchKey", "404"}),
+                expected=_NO_SUCH_KEY | {"NoSuchUpload"},
             )
         except Refusal:
             return

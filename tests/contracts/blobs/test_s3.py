@@ -30,6 +30,8 @@ from tests.contracts.blobs.drive import (
 from tests.e2e.cutting_proxy import CuttingProxy, cutting_proxy, listening
 from tests.s3_server import BUCKET, S3Server, new_s3_server, s3_client
 
+pytestmark = pytest.mark.slow
+
 _MOST_WAITS = 60
 _CONTENT = some_bytes(12 * MIB + 7)
 

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 from sqlalchemy import text
 
-from shared.errors import StorageFull
+from shared.errors import NotFound, StorageFull
+from shared.metadata.group_commit import Member
 from shared.metadata.sqlite_doors import SqliteWriter
 from shared.metadata.store import SqlMetadataStore
 from shared.models import PackageFile, Project
@@ -246,6 +247,48 @@ class TestOnSqlite:
             found = await rows._transaction.rows(text("SELECT file_name FROM package_files ORDER BY id"))
         assert [row.file_name for row in found] == told
         assert later.exception() is None or isinstance(later.exception(), StorageFull)
+
+    async def test_a_waiter_that_is_cancelled_as_the_turn_ends_keeps_nobody_from_the_commit(
+        self, store: SqlMetadataStore, project: Project
+    ) -> None:
+        writer = store.doors.writer
+        assert isinstance(writer, SqliteWriter)
+        async with writer.transaction() as member:
+            assert isinstance(member, Member)
+            (waiting,) = begin_uploads(store, project, 1)
+            await asyncio.sleep(0)
+            assert len(writer._waiting) == 1
+            pass_on = member._pass_on
+
+            def cancel_and_pass_on() -> None:
+                waiting.cancel()
+                pass_on()
+
+            member._pass_on = cancel_and_pass_on
+            await member.commit()
+        assert writer._group is None
+        await asyncio.wait([waiting])
+        await upload(store, project, "after.tar.gz")
+
+    async def test_a_refusal_for_the_work_of_another_waits_until_that_is_durable(
+        self, store: SqlMetadataStore, project: Project
+    ) -> None:
+        may_end = threading.Event()
+        with commits(store, held_by=may_end) as noted:
+            async with held_turn(store):
+                first = begin_uploads(store, project, 1)
+                await asyncio.sleep(0)
+                refused = asyncio.create_task(self._refuse(store))
+                await asyncio.sleep(0)
+            await begun(noted)
+            assert not refused.done()
+            may_end.set()
+            await asyncio.wait([*first, refused])
+        assert isinstance(refused.exception(), NotFound)
+
+    async def _refuse(self, store: SqlMetadataStore) -> None:
+        async with store.writing():
+            raise NotFound
 
     async def test_a_long_read_leaves_the_loop_to_others(self, store: SqlMetadataStore) -> None:
         slow = text(
