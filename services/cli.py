@@ -173,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if told is None:
             raise
         exit_code, problem = told
+        _finish_log()
         print(f"larder: {problem}", file=sys.stderr)
         return exit_code
 
@@ -288,6 +289,13 @@ def _begin(settings: Settings, process: str, *, title: str) -> None:
 
     setproctitle(title)
     configure_logging(settings.log_format, process=process)
+
+
+def _finish_log() -> None:
+    """Have all that was logged written before what is said last."""
+    from shared.log import finish_logging
+
+    finish_logging()
 
 
 def _first(error: Exception) -> Exception:

@@ -61,6 +61,13 @@ class JsonLines:
         self.lines.add(lines)
 
 
+def finish_logging() -> None:
+    """Write the lines that wait, in this process, which has no event loop any more."""
+    lines = structlog.get_config()["logger_factory"]()
+    if isinstance(lines, StandardErrorLines):
+        lines.finish()
+
+
 def configure_logging(log_format: LogFormat, *, process: str) -> JsonLines | None:
     """Set up structlog, and the standard library's loggers through it, for the life of this process.
 
