@@ -1,19 +1,17 @@
 """The writer of the disk store: gathers chunks, and writes and hashes one buffer while the next one fills."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NoReturn, TypeVarTuple
 
 import structlog
 from aiofiles.threadpool import wrap
 
+from shared.blobs.gathering import GatheringWriter
 from shared.blobs.threads import Threads, outlast, storage_errors
 from shared.blobs.unfinished import Unfinished
-from shared.errors import BlobStoreUnavailable, LarderError
+from shared.errors import LarderError
 from shared.models import BlobKey
-from shared.ports.blob_store import BlobReceipt
 
 BUFFER_BYTES = 1024 * 1024
 
@@ -22,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 log = structlog.get_logger()
 
 
-class LocalBlobWriter:
+class LocalBlobWriter(GatheringWriter):
     """One blob on its way to the disk; `close` must follow, whatever happens.
 
     A blob smaller than a buffer costs one call in a thread in all. Larger ones hold two buffers at most: one fills
@@ -30,46 +28,10 @@ class LocalBlobWriter:
     """
 
     def __init__(self, key: BlobKey, unfinished: Unfinished, threads: Threads) -> None:
-        self._key = key
+        super().__init__(key, buffer_bytes=BUFFER_BYTES)
         self._unfinished = unfinished
         self._threads = threads
-        self._buffer = bytearray()
         self._in_flight: tuple[asyncio.Future[None], ...] = ()
-        self._sha256 = hashlib.sha256()
-        self._size_bytes = 0
-        self._receipt: BlobReceipt | None = None
-        self._failure: LarderError | None = None
-        self._is_closed = False
-
-    @property
-    def key(self) -> BlobKey:
-        return self._key
-
-    async def write(self, chunk: bytes) -> None:
-        self._refuse_when_over()
-        if self._receipt is not None:
-            raise RuntimeError("the blob is committed")
-        start = 0
-        with self._spoilt_unless_completed():
-            while start < len(chunk):
-                room = BUFFER_BYTES - len(self._buffer)
-                self._buffer += memoryview(chunk)[start : start + room]
-                start += room
-                if len(self._buffer) == BUFFER_BYTES:
-                    await self._flush()
-
-    async def commit(self) -> BlobReceipt:
-        self._refuse_when_over()
-        if self._receipt is not None:
-            return self._receipt
-        with self._spoilt_unless_completed():
-            await self._settle()
-            rest, self._buffer = self._buffer, bytearray()
-            self._size_bytes += len(rest)
-            await self._step(self._finish, rest)
-        # Nothing is awaited from here on: whoever is cancelled before this line has not committed.
-        self._receipt = BlobReceipt(size_bytes=self._size_bytes, sha256=self._sha256.hexdigest())
-        return self._receipt
 
     async def close(self) -> None:
         """Give everything back; what is not committed is gone."""
@@ -94,7 +56,13 @@ class LocalBlobWriter:
         if cancelled is not None:
             raise cancelled
 
-    async def _flush(self) -> None:
+    async def _conclude(self) -> None:
+        await self._settle()
+        rest, self._buffer = self._buffer, bytearray()
+        self._size_bytes += len(rest)
+        await self._step(self._finish, rest)
+
+    async def _pass_on(self) -> None:
         await self._settle()
         if self._unfinished.file is None:
             await self._step(self._unfinished.begin)
@@ -106,7 +74,7 @@ class LocalBlobWriter:
         )
 
     async def _append(self, data: bytearray) -> None:
-        assert self._unfinished.file is not None  # `_flush` has begun it.
+        assert self._unfinished.file is not None  # `_pass_on` has begun it.
         file = wrap(self._unfinished.file, executor=self._threads.executor)
         view = memoryview(data)
         while view:
@@ -139,16 +107,3 @@ class LocalBlobWriter:
         except LarderError as failure:
             self._failure = failure
             raise
-
-    @contextmanager
-    def _spoilt_unless_completed(self) -> Iterator[None]:
-        """A writer that was interrupted does not know what it holds, so it takes nothing more."""
-        self._failure = BlobStoreUnavailable("the writer was interrupted")
-        yield
-        self._failure = None
-
-    def _refuse_when_over(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("the writer is closed")
-        if self._failure is not None:
-            raise self._failure

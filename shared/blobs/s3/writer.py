@@ -2,17 +2,17 @@
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import structlog
 
+from shared.blobs.gathering import GatheringWriter
 from shared.blobs.s3.place import Part, Place, Upload
 from shared.blobs.threads import outlast
 from shared.errors import BlobStoreUnavailable, LarderError
 from shared.models import BlobKey
-from shared.ports.blob_store import BlobReceipt
 
 PART_BYTES = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 2
@@ -28,7 +28,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class S3BlobWriter:
+class S3BlobWriter(GatheringWriter):
     """One blob on its way to the store; `close` must follow, whatever happens.
 
     It holds three parts at most: one fills while two are sent. Requests run in tasks of their own, so that a
@@ -36,54 +36,14 @@ class S3BlobWriter:
     """
 
     def __init__(self, key: BlobKey, place: Place, *, part_bytes: int) -> None:
-        self._key = key
+        super().__init__(key, buffer_bytes=part_bytes)
         self._place = place
-        self._part_bytes = part_bytes
-        self._buffer = bytearray()
-        self._sha256 = hashlib.sha256()
         self._hashing = asyncio.Lock()
-        self._size_bytes = 0
         self._upload: Upload | None = None
         self._parts: list[asyncio.Task[Part]] = []
         self._requests: list[asyncio.Task[Any]] = []
         self._has_parts = False
         self._may_be_visible = False
-        self._receipt: BlobReceipt | None = None
-        self._failure: LarderError | None = None
-        self._is_closed = False
-
-    @property
-    def key(self) -> BlobKey:
-        return self._key
-
-    async def write(self, chunk: bytes) -> None:
-        self._refuse_when_over()
-        if self._receipt is not None:
-            raise RuntimeError("the blob is committed")
-        start = 0
-        with self._spoilt_unless_completed():
-            while start < len(chunk):
-                room = self._part_bytes - len(self._buffer)
-                self._buffer += memoryview(chunk)[start : start + room]
-                start += room
-                if len(self._buffer) == self._part_bytes:
-                    await self._begin_part()
-
-    async def commit(self) -> BlobReceipt:
-        self._refuse_when_over()
-        if self._receipt is not None:
-            return self._receipt
-        with self._spoilt_unless_completed():
-            if self._upload is None:
-                await self._finish(self._put())
-            else:
-                if self._buffer:
-                    await self._begin_part()
-                await self._settle(most=0)
-                await self._finish(self._complete(self._upload))
-        # Nothing is awaited from here on: whoever is cancelled before this line has not committed.
-        self._receipt = BlobReceipt(size_bytes=self._size_bytes, sha256=self._sha256.hexdigest())
-        return self._receipt
 
     async def close(self) -> None:
         """Give everything back; what is not committed is gone."""
@@ -92,7 +52,16 @@ class S3BlobWriter:
             return
         await outlast(asyncio.ensure_future(self._discard()))
 
-    async def _begin_part(self) -> None:
+    async def _conclude(self) -> None:
+        if self._upload is None:
+            await self._finish(self._put())
+            return
+        if self._buffer:
+            await self._pass_on()
+        await self._settle(most=0)
+        await self._finish(self._complete(self._upload))
+
+    async def _pass_on(self) -> None:
         await self._settle(most=_PARTS_AT_ONCE - 1)
         if self._upload is None:
             self._has_parts = True
@@ -184,16 +153,3 @@ class S3BlobWriter:
                     await self._place.abort_upload(upload)
         if self._may_be_visible:
             await self._place.delete(self._place.prefix + self._key)
-
-    @contextmanager
-    def _spoilt_unless_completed(self) -> Iterator[None]:
-        """A writer that was interrupted does not know what it holds, so it takes nothing more."""
-        self._failure = BlobStoreUnavailable("the writer was interrupted")
-        yield
-        self._failure = None
-
-    def _refuse_when_over(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("the writer is closed")
-        if self._failure is not None:
-            raise self._failure
