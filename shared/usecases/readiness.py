@@ -10,6 +10,7 @@ from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 from shared.usecases.blob_store_name import bears_another_name
+from shared.usecases.latest import Latest
 
 log = structlog.get_logger()
 
@@ -46,18 +47,11 @@ class CheckReadiness:
         self._store = store
         self._blobs = blobs
         self._queue = queue
-        self._asking = asyncio.Lock()
-        self._latest: tuple[float, ReadinessReport] | None = None
+        self._latest = Latest(self._ask, most_seconds=lambda: FRESH_SECONDS)
 
     async def __call__(self) -> ReadinessReport:
         """Return a report that is at most a second old, within about two seconds; never fails."""
-        async with self._asking:
-            clock = asyncio.get_running_loop().time
-            if self._latest is None or clock() - self._latest[0] >= FRESH_SECONDS:
-                report = await self._ask()
-                # Its age counts from its end: those who waited for one that took long would else each ask again.
-                self._latest = (clock(), report)
-            return self._latest[1]
+        return await self._latest()
 
     async def _ask(self) -> ReadinessReport:
         async with asyncio.TaskGroup() as group:

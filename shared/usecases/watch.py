@@ -8,6 +8,7 @@ from shared.errors import LarderError
 from shared.ports.job_queue import JobQueue, QueueBacklog
 from shared.ports.metadata_store import MetadataStore
 from shared.ports.totals_rows import RegistryTotals
+from shared.usecases.latest import Latest
 from shared.usecases.readiness import CheckReadiness, ReadinessReport
 
 _COUNT_SECONDS = 60.0
@@ -39,23 +40,13 @@ class WatchRegistry:
         self._store = store
         self._queue = queue
         self._check_readiness = check_readiness
-        self._counting = asyncio.Lock()
-        self._latest: tuple[float, RegistryTotals | None] | None = None
+        self._totals = Latest(self._count, most_seconds=lambda: TOTALS_AGE_SECONDS)
 
     async def __call__(self) -> Watched:
         """Return what is to be seen; what cannot be seen is None."""
         totals = await self._totals()
         backlog = await self._queue.backlog()
         return Watched(totals, backlog, await self._check_readiness(), datetime.now(UTC))
-
-    async def _totals(self) -> RegistryTotals | None:
-        async with self._counting:
-            clock = asyncio.get_running_loop().time
-            if self._latest is None or clock() - self._latest[0] >= TOTALS_AGE_SECONDS:
-                totals = await self._count()
-                # Its age counts from its end: those who waited for one that took long would else each make another.
-                self._latest = (clock(), totals)
-            return self._latest[1]
 
     async def _count(self) -> RegistryTotals | None:
         try:
