@@ -39,7 +39,10 @@ def main() -> None:
         if plan.measurements:
             _tell(compete(plan, directory))
         if plan.answers:
-            _tell(f"\n{look(directory / 'staleness', answers=plan.answers)}")
+            looked = look(directory / "staleness", answers=plan.answers)
+            _tell(f"\n{looked}")
+            if looked.is_missed:
+                raise SystemExit(1)
 
 
 def _arguments() -> argparse.Namespace:

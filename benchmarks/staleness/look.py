@@ -38,6 +38,11 @@ class Looked:
     looks: int
     held: int
 
+    @property
+    def is_missed(self) -> bool:
+        """Say whether an answer was stale, or too little was written for that to prove anything."""
+        return bool(self.findings.stale) or self.slowest < LEAST_WRITES_A_SECOND
+
     def __str__(self) -> str:
         """Return it as a sentence."""
         writes = self.findings.writes.total()
@@ -46,6 +51,7 @@ class Looked:
             f" during {writes:,} writes ({writes / self.seconds:.0f} a second, in the slowest"
             f" {_WINDOW_SECONDS:.0f} seconds {self.slowest:.0f}): {len(self.findings.stale)} stale."
             f" Counters were looked at {self.looks:,} times, and {self.held:,} times nothing had changed."
+            f"{f' **missed**: none stale, and {LEAST_WRITES_A_SECOND:.0f} writes a second' if self.is_missed else ''}"
         )
 
 
@@ -76,11 +82,12 @@ async def _go_on(url: str, pids: Sequence[int], token: str, *, answers: int) -> 
         tellers = await settled_tellers(doors, token, tellers=_TELLERS, seed=_SEED)
         findings = tellers[0].findings
         started_at = time.monotonic()
-        watch = asyncio.create_task(_slowest_window(findings))
+        rates: list[float] = []
+        watch = asyncio.create_task(_note_rates(findings, rates))
         await _all_go_on(tellers, answers=answers)
         watch.cancel()
-        (slowest,) = await asyncio.gather(watch)
-        return findings, time.monotonic() - started_at, slowest
+        seconds = time.monotonic() - started_at
+        return findings, seconds, min(rates, default=findings.writes.total() / seconds)
 
 
 async def _all_go_on(tellers: Sequence[Teller], *, answers: int) -> None:
@@ -89,14 +96,9 @@ async def _all_go_on(tellers: Sequence[Teller], *, answers: int) -> None:
             group.create_task(teller.go_on_until(checks=answers, period=len(tellers) / _WRITES_A_SECOND))
 
 
-async def _slowest_window(findings: Findings) -> float:
-    """Count writes until it is cancelled; return how many a second there were in the slowest window."""
-    rates: list[float] = []
-    started_at = time.monotonic()
-    try:
-        while True:
-            before, at = findings.writes.total(), time.monotonic()
-            await asyncio.sleep(_WINDOW_SECONDS)
-            rates.append((findings.writes.total() - before) / (time.monotonic() - at))
-    except asyncio.CancelledError:
-        return min(rates, default=findings.writes.total() / (time.monotonic() - started_at))
+async def _note_rates(findings: Findings, rates: list[float]) -> None:
+    """Note, until it is cancelled, how many writes a second there were in each window."""
+    while True:
+        before, at = findings.writes.total(), time.monotonic()
+        await asyncio.sleep(_WINDOW_SECONDS)
+        rates.append((findings.writes.total() - before) / (time.monotonic() - at))

@@ -18,9 +18,7 @@ async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        # One that turned out to be long is begun anew in a thread.
-        if statements[-1:] != [(statement, parameters)]:
-            statements.append((statement, parameters))
+        statements.append((statement, parameters))
 
     async with store.reading() as rows:
         connection = rows._transaction.connection.sync_connection
