@@ -82,14 +82,14 @@ async def _administrator(request: web.Request) -> None:
 
 
 async def _may_pull(request: web.Request) -> None:
-    visit = await request.app[USE_CASES].pull_admission.to_project(
+    visit = await request.app[USE_CASES].remembered_admission.to_project(
         project_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
     _note(request, visit)
 
 
 async def _may_pull_from_group(request: web.Request) -> None:
-    visit = await request.app[USE_CASES].pull_admission.to_group(
+    visit = await request.app[USE_CASES].remembered_admission.to_group(
         group_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
     request[GROUP_VISIT] = visit
@@ -97,7 +97,7 @@ async def _may_pull_from_group(request: web.Request) -> None:
 
 
 async def _may_push(request: web.Request) -> None:
-    visit = await request.app[USE_CASES].pull_admission.to_push(
+    visit = await request.app[USE_CASES].remembered_admission.to_push(
         project_ref(request), read_credentials(request), accepted=scopes_of(request)
     )
     _note(request, visit)

@@ -44,8 +44,8 @@ from shared.usecases.protection_rules import (
     DeleteProtectionRule,
     ListProtectionRules,
 )
-from shared.usecases.pull_admission import PullAdmission
 from shared.usecases.readiness import CheckReadiness
+from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.storage_room import FindStorageRoom
 from shared.usecases.tenant_admission import TenantAdmission
 from shared.usecases.tenant_changes import ChangeGroup, ChangeProject, DeleteGroup, DeleteProject
@@ -63,7 +63,7 @@ class UseCases:
 
     admission: Admission
     memo: Memo
-    pull_admission: PullAdmission
+    remembered_admission: RememberedAdmission
     upload_package_file: UploadPackageFile
     find_storage_room: FindStorageRoom
     list_package_names: ListPackageNames
@@ -153,7 +153,7 @@ def make_use_cases(settings: Settings, backends: Backends, *, is_in_a_hurry: Cal
     return UseCases(
         admission=admission,
         memo=memo,
-        pull_admission=PullAdmission(admission, memo),
+        remembered_admission=RememberedAdmission(admission, memo),
         upload_package_file=UploadPackageFile(
             store=store,
             blobs=blobs,

@@ -62,7 +62,7 @@ class _Caller(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
-class PullAdmission:
+class RememberedAdmission:
     """Admits readers of packages at the PyPI endpoints."""
 
     admission: Admission

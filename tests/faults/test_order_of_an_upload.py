@@ -18,7 +18,7 @@ from shared.models import InstanceSettings, UploadChecks
 from shared.settings import read_settings
 from shared.usecases.admission import Admission
 from shared.usecases.memo import Memo
-from shared.usecases.pull_admission import PullAdmission
+from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadPackageFile
 import os
 
@@ -26,7 +26,7 @@ async def main():
     settings = read_settings(os.environ)
     async with open_backends(settings) as backends:
         credentials = Credentials(basic=BasicPair("root", settings.root_token))
-        admission = PullAdmission(
+        admission = RememberedAdmission(
             Admission(backends.store, InstanceSettings()), Memo(backends.change_checks, limit_bytes=0)
         )
         visit = await admission.to_push(1, credentials, accepted=("api",))

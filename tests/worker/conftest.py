@@ -18,7 +18,7 @@ from shared.usecases.admission import Admission
 from shared.usecases.bootstrap import Bootstrap
 from shared.usecases.memo import Memo
 from shared.usecases.process import ProcessPackageFile
-from shared.usecases.pull_admission import PullAdmission
+from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
@@ -115,7 +115,7 @@ async def registry(environment: dict[str, str], tmp_path: Path, redis_server: Re
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
-        admission = PullAdmission(
+        admission = RememberedAdmission(
             Admission(backends.store, InstanceSettings()), Memo(backends.change_checks, limit_bytes=0)
         )
         visit = await admission.to_push(
