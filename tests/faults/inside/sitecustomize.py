@@ -38,9 +38,9 @@ Seam = tuple[str, str, str]
 """Class, method, name of the seam. A name with `{job}` gets the kind of the job in the first argument."""
 
 SEAMS: dict[str, list[Seam]] = {
-    "shared.blobs.local_writer": [
-        ("LocalBlobWriter", "write", "blob.write"),
-        ("LocalBlobWriter", "commit", "blob.commit"),
+    "shared.blobs.gathering": [
+        ("GatheringWriter", "write", "blob.write"),
+        ("GatheringWriter", "commit", "blob.commit"),
     ],
     "shared.blobs.unfinished": [
         # Before: the bytes are synced and have no name. After: the name is not synced yet.
