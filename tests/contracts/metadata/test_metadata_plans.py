@@ -103,7 +103,7 @@ QUERIES: dict[str, ProjectQuery] = {
 # Where the choice is not the engine's: a partial index counts only for a query that states its terms.
 INDEXES = {
     "page": "ix_packages_name",
-    "installable_file": "ix_package_files_digest",
+    "installable_file": "ix_package_files_sha256",
     "unleased": "ix_package_files_unleased",
     "lapsed": "ix_package_files_leased",
     "doomed": "ix_package_files_doomed",
