@@ -125,8 +125,7 @@ class SqlTenantChanges:
             select(packages.c.id, packages.c.project_id)
             .join_from(projects, packages, packages.c.project_id == projects.c.id)
             .where(is_stranded)
-            .order_by(packages.c.id)
-            .limit(limit)
+            .limit(limit)  # In no order: SQLite would read all packages in it.
             .with_for_update(of=packages, skip_locked=True)
         )
         ids = [row.id for row in rows]

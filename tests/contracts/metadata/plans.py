@@ -1,31 +1,52 @@
 """What a call of the store sends to its engine, and how the engine means to answer that."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from shared.metadata.store import SqlMetadataStore, SqlReading
+from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
+from shared.metadata.transaction import Transaction
 from tests.backends import PostgresqlServer
 
 Query = Callable[[SqlReading], Awaitable[object]]
+Change = Callable[[SqlWriting], Awaitable[object]]
+Sent = tuple[str, Any]
+"""A statement with its values."""
 
 
-async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str, Any]]:
+async def statements_of(store: SqlMetadataStore, query: Query) -> list[Sent]:
     """Return the statements that a call sends, with their values."""
-    statements: list[tuple[str, Any]] = []
+    async with store.reading() as rows:
+        with _noted(rows._transaction) as statements:
+            await query(rows)
+    return statements
+
+
+async def statements_of_writing(store: SqlMetadataStore, change: Change) -> list[Sent]:
+    """Return the statements that a call sends, and those that its transaction ends with."""
+    statements: list[Sent] = []
+    with ExitStack() as stack:
+        async with store.writing() as rows:
+            statements = stack.enter_context(_noted(rows._transaction))
+            await change(rows)
+    return statements
+
+
+@contextmanager
+def _noted(transaction: Transaction) -> Iterator[list[Sent]]:
+    statements: list[Sent] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append((statement, parameters))
 
-    async with store.reading() as rows:
-        connection = rows._transaction.connection.sync_connection
-        event.listen(connection, "before_cursor_execute", note)
-        await query(rows)
-        event.remove(connection, "before_cursor_execute", note)
-    return statements
+    connection = transaction.connection.sync_connection
+    event.listen(connection, "before_cursor_execute", note)
+    yield statements
+    event.remove(connection, "before_cursor_execute", note)
 
 
 def reads_a_whole_table(line: str) -> bool:
@@ -54,7 +75,10 @@ class Planner:
 
     async def plan_of(self, query: Query) -> list[str]:
         """Return the lines of the plans of all statements that the call sends."""
-        statements = await statements_of(self.store, query)
+        return await self.plan_of_statements(await statements_of(self.store, query))
+
+    async def plan_of_statements(self, statements: Sequence[Sent]) -> list[str]:
+        """Return the lines of their plans."""
         if self.engine == "postgresql":
             # The plan that holds for all values: the one that a statement is prepared with.
             plans = [

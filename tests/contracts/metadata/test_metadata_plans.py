@@ -222,9 +222,9 @@ def add_many_tenants(connection: Connection) -> None:
     )
 
 
-def add_many_packages(connection: Connection, project: Project) -> None:
+def add_many_packages(connection: Connection, project: Project, count: int = _ROWS) -> None:
     """Add packages with a file each: of a hundred, one waits, one is leased, one is doomed."""
-    at = [NOW - timedelta(seconds=number) for number in range(_ROWS)]
+    at = [NOW - timedelta(seconds=number) for number in range(count)]
     connection.execute(
         insert(packages),
         [
@@ -239,14 +239,14 @@ def add_many_packages(connection: Connection, project: Project) -> None:
                 "created_at": at[number],
                 "updated_at": at[number],
             }
-            for number in range(_ROWS)
+            for number in range(count)
         ],
     )
     connection.execute(
         insert(package_names),
         [
             {"project_id": project.id, "normalized_name": f"name-{number}", "status": NameStatus.ACTIVE}
-            for number in range(_ROWS)
+            for number in range(count)
         ],
     )
     kinds: dict[int, dict[str, Any]] = {

@@ -15,6 +15,7 @@ _INDEXES = (
     ("ix_packages_of_name", "packages", ["normalized_name", "project_id"], None),
     ("ix_packages_created_at", "packages", ["created_at", "id"], None),
     ("ix_package_names_of_name", "package_names", ["normalized_name", "project_id"], None),
+    ("ix_projects_doomed", "projects", ["id"], "doomed_at IS NOT NULL"),
     ("ix_package_files_sha256", "package_files", ["sha256", "file_name", "project_id"], None),
 )
 _REPLACED = "ix_package_files_digest"
