@@ -95,12 +95,19 @@ async def test_a_draining_process_is_unready(registry: Registry) -> None:
 
 
 async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Registry) -> None:
-    await _everything_answers(registry)
-    await asyncio.to_thread(_change_schema, registry)
+    await asyncio.to_thread(_change_schema, registry, "future")
     answer = await registry.get("/-/readiness?all=1")
     assert answer.status == 503
     assert answer.json["database_check"][0]["status"] == "failed"
     assert "future" in answer.json["master_check"][0]["message"]
+
+
+async def test_a_schema_that_is_brought_up_while_the_process_runs_leaves_it_ready(registry: Registry) -> None:
+    await _everything_answers(registry)
+    await asyncio.to_thread(_change_schema, registry, "9999")
+    assert (await registry.get("/-/readiness")).status == 200
+    await asyncio.to_thread(_change_schema, registry, "0001")
+    assert (await registry.get("/-/readiness")).status == 503
 
 
 async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Registry) -> None:
@@ -110,10 +117,10 @@ async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Re
     assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (503, "failed")
 
 
-def _change_schema(registry: Registry) -> None:
+def _change_schema(registry: Registry, revision: str) -> None:
     database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
     with database:
-        database.execute("UPDATE alembic_version SET version_num = 'future'")
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
     database.close()
 
 
