@@ -54,7 +54,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """
     redis_url = _redis_url(settings)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_metadata_store(settings.database_url))
+        store = await stack.enter_async_context(open_store(settings))
         change_checks = await stack.enter_async_context(open_change_checks(settings.database_url))
         blobs = await stack.enter_async_context(open_blobs(settings))
         queue = await stack.enter_async_context(open_arq_queue(redis_url))
@@ -98,7 +98,11 @@ def queue_connection(settings: Settings) -> QueueConnection:
 
 def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]:
     """Open the rows alone, for commands that need no Redis."""
-    return open_metadata_store(settings.database_url)
+    return open_metadata_store(
+        settings.database_url,
+        wait_seconds=settings.database_wait_seconds,
+        connections=settings.database_connections,
+    )
 
 
 async def has_blobs(settings: Settings) -> bool:

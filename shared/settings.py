@@ -43,6 +43,8 @@ class Settings:
         data_dir: where everything lives that no other URL places elsewhere; absolute.
         external_url: how clients reach the registry, without a trailing slash; None: from each request's Host.
         database_url: `sqlite:///<absolute path>` or `postgresql://...`.
+        database_connections: how many transactions one process has under way in PostgreSQL.
+        database_wait_seconds: how long one waits for its turn, and then for a lock; a statement may take twice as long.
         blob_url: `file:///<absolute path>` or `s3://bucket/prefix?endpoint_url=...`.
         blob_redirect_bytes: from which size on a download is sent to the blob store itself, where that can be; None:
             every file is streamed.
@@ -89,6 +91,8 @@ class Settings:
     cache_bytes: int
     keeps_ready_answers: bool
     blob_redirect_bytes: int | None
+    database_connections: int
+    database_wait_seconds: float
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -252,6 +256,8 @@ _VARIABLES: Mapping[str, _Variable] = {
     "DATABASE_URL": _Variable(
         "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
     ),
+    "DATABASE_CONNECTIONS": _Variable("database_connections", _integer(1, 200), lambda _: 5),
+    "DATABASE_WAIT_SECONDS": _Variable("database_wait_seconds", _seconds(0.1, 600), lambda _: 10.0),
     "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{quote(str(path))}/blobs"),
     "BLOB_REDIRECT_BYTES": _Variable("blob_redirect_bytes", _size, lambda _: None),
     "REDIS_URL": _Variable("redis_url", _url("redis", "rediss", "unix"), lambda _: None),
