@@ -81,11 +81,14 @@ class SqlPackageLists:
         self._transaction = transaction
 
     async def of_project(self, project: Project, wanted: PackageFilter, page: PageRequest) -> Page[ListedPackage]:
+        if wanted.words:
+            await self._transaction.plan_for_values()
         names = await self._names(package_names.c.project_id == project.id, wanted.words)
         ids = await self._ids(project_packages_statement(project.id, wanted, names), wanted, page)
         return await self._listed(ids, {project.id: project})
 
     async def of_group(self, source: GroupSource, wanted: PackageFilter, page: PageRequest) -> Page[ListedPackage]:
+        await self._transaction.plan_for_values()
         visible = select(projects.c.id).where(*_is_visible(source))
         names = await self._names(package_names.c.project_id.in_(visible), wanted.words)
         ids = await self._ids(group_packages_statement(source, wanted, names), wanted, page)
