@@ -16,6 +16,7 @@ Query = Callable[[SqlReading], Awaitable[object]]
 Change = Callable[[SqlWriting], Awaitable[object]]
 Sent = tuple[str, Any]
 """A statement with its values."""
+_PLAN_FOR_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 
 async def statements_of(store: SqlMetadataStore, query: Query) -> list[Sent]:
@@ -80,15 +81,21 @@ class Planner:
     async def plan_of_statements(self, statements: Sequence[Sent]) -> list[str]:
         """Return the lines of their plans."""
         if self.engine == "postgresql":
+            anew = next((at for at, (sql, _) in enumerate(statements) if sql == _PLAN_FOR_VALUES), len(statements))
             # The plan that holds for all values: the one that a statement is prepared with.
             plans = [
-                self._server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=self._database) for sql, _ in statements
+                self._server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=self._database)
+                for sql, _ in statements[:anew]
             ]
+            plans += [await self._explain("EXPLAIN", *sent) for sent in statements[anew + 1 :]]
             return [line.strip() for plan in plans for line in plan]
+        return [line for sent in statements for line in await self._explain("EXPLAIN QUERY PLAN", *sent)]
+
+    async def _explain(self, word: str, sql: str, values: Any) -> list[str]:
+        """Return the plan for these very values."""
         async with self.store.reading() as rows:
-            explain = rows._transaction.connection.exec_driver_sql
-            found = [await explain(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in statements]
-        return [str(row[-1]) for plan in found for row in plan.all()]
+            found = await rows._transaction.connection.exec_driver_sql(f"{word} {sql}", values)
+        return [str(row[-1]) for row in found.all()]
 
     @property
     def _server(self) -> PostgresqlServer:
