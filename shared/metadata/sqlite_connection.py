@@ -8,6 +8,7 @@ from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.metadata.doors import to_the_end
+from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_driver import SqliteDriver
 
 T = TypeVar("T")
@@ -34,12 +35,16 @@ class SqliteConnection:
 
     Args:
         engine: makes the one connection that this stands for; it must not pool.
+        statements: what was prepared for all connections of the engine.
         pragmas: prepare it.
         wait_seconds: for how long it waits for a lock.
     """
 
-    def __init__(self, engine: AsyncEngine, *, pragmas: tuple[str, ...], wait_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, statements: PreparedStatements, *, pragmas: tuple[str, ...], wait_seconds: float
+    ) -> None:
         self._engine = engine
+        self._statements = statements
         self._pragmas = pragmas
         self._wait_seconds = wait_seconds
         self._connection: AsyncConnection | None = None
@@ -79,8 +84,16 @@ class SqliteConnection:
             await to_the_end(connection.close())
 
     async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Found:
-        """Carry out a statement and return what it gave."""
-        return _read(await to_the_end(self._opened.execute(statement, parameters)))
+        """Carry out a statement and return what it gave.
+
+        Args:
+            parameters: where they are given, not even as an empty mapping, the statement was made once.
+        """
+        prepared = None if parameters is None else self._statements.find(statement, parameters)
+        if prepared is None or parameters is None:
+            return _read(await to_the_end(self._opened.execute(statement, parameters)))
+        answer = await to_the_end(self.driver.ask(prepared, parameters))
+        return Found(prepared.rows(answer.rows), answer.rowcount)
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
         """Carry out a statement that is written out."""
