@@ -15,6 +15,7 @@ from shared.metadata.sqlite_doors import SqliteWriter
 from shared.metadata.store import SqlMetadataStore
 from shared.models import PackageFile, Project
 from tests.contracts.metadata.sample_rows import new_file, new_package, new_project, upload
+from tests.rows import nobody_writes
 from tests.waiting import eventually
 
 _AT_ONCE = 20
@@ -307,13 +308,10 @@ class TestOnSqlite:
     async def test_who_waits_for_another_process_goes_on_when_it_is_done(
         self, store: SqlMetadataStore, project: Project, database_url: str
     ) -> None:
-        with sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None) as other:
-            other.execute("BEGIN IMMEDIATE")
+        async with nobody_writes(database_url):
             uploading = asyncio.create_task(upload(store, project))
             await asyncio.wait({uploading}, timeout=0.1)
             assert not uploading.done()
-            other.execute("COMMIT")
-        other.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await uploading
