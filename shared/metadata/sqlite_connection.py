@@ -1,5 +1,6 @@
 """A connection to SQLite whose transactions are begun and ended by name, and never by the driver."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -49,6 +50,7 @@ class SqliteConnection:
         self._wait_seconds = wait_seconds
         self._connection: AsyncConnection | None = None
         self._opened_driver: SqliteDriver | None = None
+        self.is_broken = False
 
     @property
     def sync_connection(self) -> Connection:
@@ -120,13 +122,27 @@ class SqliteConnection:
         await self.mark("COMMIT")
 
     async def mark(self, *statements: str) -> None:
-        """Set, release or go back to a savepoint."""
+        """Carry out what begins, ends or marks something and gives no rows."""
         await to_the_end(self.driver.run(*statements))
+
+    def defer(self, statement: str) -> None:
+        """Carry such a statement out together with the next one, which saves a visit to the connection's thread."""
+        self.driver.defer(statement)
 
     async def roll_back(self) -> None:
         """End the transaction, if there is one, as if it had not been."""
+        self.driver.forget_deferred()
         if self.is_in_transaction:
             await self.mark("ROLLBACK")
+
+    def leave(self) -> None:
+        """End a transaction that only read, and wait for nothing: what is asked next is carried out after that."""
+        self.driver.forget_deferred()
+        if self.is_in_transaction:
+            self.driver.run("ROLLBACK").add_done_callback(self._note_end)
+
+    def _note_end(self, end: asyncio.Future[None]) -> None:
+        self.is_broken = end.cancelled() or end.exception() is not None
 
     @property
     def _opened(self) -> AsyncConnection:

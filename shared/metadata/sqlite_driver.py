@@ -35,11 +35,21 @@ def connect(path: Path) -> "SqliteDriver":
 class SqliteDriver(aiosqlite.Connection):
     """A connection of aiosqlite."""
 
+    _deferred: tuple[str, ...] = ()
+
+    def defer(self, statement: str) -> None:
+        """Carry out a statement in the next visit, before all else: one that cannot fail by itself, nor wait."""
+        self._deferred = (*self._deferred, statement)
+
     def cursor(self) -> "SqliteCursor":  # type: ignore[override]  # SQLAlchemy takes it entered or not.
         """Return a cursor; no thread is asked before it executes something."""
         return SqliteCursor(self)
 
-    def run(self, *statements: str) -> Awaitable[None]:
+    def forget_deferred(self) -> None:
+        """Carry out nothing of what was deferred."""
+        self._deferred = ()
+
+    def run(self, *statements: str) -> asyncio.Future[None]:
         """Carry out statements one after another that give no rows."""
         return self._visit(self._run, statements)
 
@@ -71,8 +81,15 @@ class SqliteDriver(aiosqlite.Connection):
         if not self._running or self._connection is None:
             raise ValueError("the connection is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._tx.put_nowait((future, partial(call, *args)))
+        deferred, self._deferred = self._deferred, ()
+        self._tx.put_nowait(
+            (future, partial(self._follow, deferred, call, *args) if deferred else partial(call, *args))
+        )
         return future
+
+    def _follow(self, deferred: Sequence[str], call: Callable[[*Ts], T], *args: *Ts) -> T:
+        self._run(deferred)
+        return call(*args)
 
     def _ask(self, text: str, values: Sequence[Any]) -> "Answer":
         done = self._conn.execute(text, values)
