@@ -1,6 +1,6 @@
 """What a call of the store sends to its engine, and how the engine means to answer that."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from shared.metadata.prepared import Prepared
+from shared.metadata.sqlite_driver import Answer, SqliteDriver
 from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
-from shared.metadata.transaction import Transaction
 from tests.backends import PostgresqlServer
 
 Query = Callable[[SqlReading], Awaitable[object]]
@@ -22,7 +23,7 @@ _PLAN_FOR_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
 async def statements_of(store: SqlMetadataStore, query: Query) -> list[Sent]:
     """Return the statements that a call sends, with their values."""
     async with store.reading() as rows:
-        with _noted(rows._transaction) as statements:
+        with heard(rows) as statements:
             await query(rows)
     return statements
 
@@ -32,22 +33,33 @@ async def statements_of_writing(store: SqlMetadataStore, change: Change) -> list
     statements: list[Sent] = []
     with ExitStack() as stack:
         async with store.writing() as rows:
-            statements = stack.enter_context(_noted(rows._transaction))
+            statements = stack.enter_context(heard(rows))
             await change(rows)
     return statements
 
 
 @contextmanager
-def _noted(transaction: Transaction) -> Iterator[list[Sent]]:
+def heard(rows: SqlReading | SqlWriting) -> Iterator[list[Sent]]:
+    """Note the statements that a transaction sends within the block, by way of SQLAlchemy or past it."""
     statements: list[Sent] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append((statement, parameters))
 
-    connection = transaction.connection.sync_connection
+    ask = SqliteDriver.ask
+
+    def note_and_ask(driver: SqliteDriver, prepared: Prepared, values: Mapping[str, Any]) -> Awaitable[Answer]:
+        statements.append((prepared.text, tuple(prepared.bound(values))))
+        return ask(driver, prepared, values)
+
+    connection = rows._transaction.connection.sync_connection
     event.listen(connection, "before_cursor_execute", note)
-    yield statements
-    event.remove(connection, "before_cursor_execute", note)
+    try:
+        with pytest.MonkeyPatch.context() as patches:
+            patches.setattr(SqliteDriver, "ask", note_and_ask)
+            yield statements
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
 
 
 def reads_a_whole_table(line: str) -> bool:
