@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
             "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Larder: API_PROCESSES=1"
         )
     large = kinds.add_parser("scale", help="a registry of a thousand packages and one of a million, on PostgreSQL")
-    large.add_argument("--quick", action="store_true", help="of thirty thousand, in two minutes")
+    large.add_argument("--quick", action="store_true", help="of forty thousand, in a few minutes")
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ from benchmarks.scale.bulk import Size
 from benchmarks.scale.costs import costs, render_costs
 from benchmarks.scale.measure import Milliseconds, do_everything, measure, ratio
 from benchmarks.scale.registry import UNBOUNDED, ScaledRegistry, start_scaled
-from benchmarks.scale.statements import LOG_SETTINGS, StatementLog, logged, whole_read_plans, whole_reads
+from benchmarks.scale.statements import LOG_SETTINGS, StatementLog, large_tables, logged, whole_read_plans, whole_reads
 from benchmarks.table import lines_of, number
 from tests.backends import new_postgresql_server
 
@@ -22,8 +22,8 @@ MOST_TIMES = 1.5
 """So many times the cost in the small registry may the same cost in the large one."""
 _SMALL = Size(wide=300, teams=2, packages_a_project=10)
 _LARGE = Size(wide=199_500, teams=400, packages_a_project=200)
-_MEDIUM = Size(wide=9_500, teams=40, packages_a_project=50)
-_ROUNDS, _FEW_ROUNDS = 60, 20
+_MEDIUM = Size(wide=9_500, teams=40, packages_a_project=75)
+_ROUNDS, _FEW_ROUNDS = 60, 40
 _POSTGRESQL_SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "512MB",
@@ -75,9 +75,10 @@ async def _look_at_plans(registry: ScaledRegistry, log: StatementLog) -> list[st
     database = await asyncpg.connect(registry.url)
     try:
         statements = log.drain(registry.database)
-        say(f"{len(statements)} statements")
-        complaints = [f"Read as a whole: {name}, {times} times" for name, times in await whole_reads(database)]
-        for sql, plans in (await whole_read_plans(database, statements)).items():
+        tables = await large_tables(database)
+        say(f"{len(statements)} statements; large are {', '.join(tables)}")
+        complaints = [f"Read as a whole: {name}, {times} times" for name, times in await whole_reads(database, tables)]
+        for sql, plans in (await whole_read_plans(database, statements, tables)).items():
             complaints.append("\n".join(["Reads a whole table:", sql, *plans]))
         return complaints
     finally:

@@ -19,8 +19,9 @@ _END = re.compile(r"statement: (?:COMMIT|ROLLBACK);?")
 _PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _MODES = ("force_custom_plan", "force_generic_plan")
-LARGE_TABLES = ("package_files", "package_file_metadata", "packages", "package_names")
-"""Those that grow with each upload."""
+_GROWING = ("package_files", "package_file_metadata", "packages", "package_names")
+_FEW_ROWS = 100_000
+"""So many are read at once; `larder` counts them to the end as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +101,28 @@ def logged(execute: Callable[[str], object]) -> Iterator[None]:
         execute("SELECT pg_reload_conf()")
 
 
-async def whole_reads(database: asyncpg.Connection) -> list[tuple[str, int]]:
-    """Return the large tables that were read from end to end since they were filled, and how often."""
+async def large_tables(database: asyncpg.Connection) -> list[str]:
+    """Return the tables that nothing may read from end to end."""
+    rows = await database.fetch(
+        "SELECT relname FROM pg_class WHERE relname = ANY($1) AND reltuples > $2", _GROWING, _FEW_ROWS
+    )
+    assert rows, "nobody has counted their rows"
+    return [row["relname"] for row in rows]
+
+
+async def whole_reads(database: asyncpg.Connection, tables: Sequence[str]) -> list[tuple[str, int]]:
+    """Return those of the tables that were read from end to end since they were filled, and how often."""
     await database.execute("SELECT pg_stat_force_next_flush()")
     rows = await database.fetch(
-        "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE seq_scan > 0 AND relname = ANY($1)", LARGE_TABLES
+        "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE seq_scan > 0 AND relname = ANY($1)", tables
     )
     return [(row["relname"], row["seq_scan"]) for row in rows]
 
 
 async def whole_read_plans(
-    database: asyncpg.Connection, statements: Sequence[Statement]
+    database: asyncpg.Connection, statements: Sequence[Statement], tables: Sequence[str]
 ) -> Mapping[str, Sequence[str]]:
-    """Return the plans that read a large table from end to end, by statement.
+    """Return the plans that read one of the tables from end to end, by statement.
 
     Each is planned for its values, as it is the first times, and for all values, as it may be after that.
     """
@@ -120,7 +130,7 @@ async def whole_read_plans(
     for statement in statements:
         for plan in await _plans(database, statement):
             nodes = [node for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]
-            if any(node["Relation Name"] in LARGE_TABLES for node in nodes):
+            if any(node["Relation Name"] in tables for node in nodes):
                 found.setdefault(statement.sql, []).append(json.dumps(plan))
     return found
 
