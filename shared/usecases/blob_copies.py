@@ -1,17 +1,24 @@
 """Copy the blobs that rows name from one store to another, each held against its row on the way."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 
 from shared.errors import BlobMissing, BlobStoreUnavailable
 from shared.models import BlobKey, PackageFile, PackageFileId, PackageFileStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore
-from shared.usecases.stored_bytes import MISSING
+from shared.usecases.stored_bytes import MISSING, look_at_size
 
-_COPIES_AT_ONCE = 4
+_FILES_AT_ONCE = 16
+"""A store in the network takes long for each, however small."""
+_LARGE_BYTES = 8 * 1024**2
+_LARGE_AT_ONCE = 4
+"""So many of those take the memory that a writer has for its buffers."""
+_INLINE_BYTES = 64 * 1024
+"""Up to here a digest takes less time than a thread."""
 _ROWS_AT_ONCE = 200
 _NEEDED = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
 
@@ -28,7 +35,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Uncopied:
-    """A file that somebody may wait for, and whose bytes are not in the copy."""
+    """A file that somebody may wait for, and whose bytes are not in the copy, because the source has lost them."""
 
     file: PackageFile
     problem: str
@@ -40,18 +47,34 @@ Tell = Callable[[Progress], None]
 class BlobCopies:
     """A copy of all blobs that the rows of a store name, and what came of it.
 
-    Doomed files are left out: their rows are about to go. What was refused is copied where it is whole, and not missed
-    where it is not.
+    A blob appears in the target when its bytes were found to be those of its row, and not before; so one that is there
+    was compared, whoever was killed meanwhile. Doomed files are left out: their rows are about to go. What was refused
+    is copied where it is whole, and not missed where it is not.
+
+    Args:
+        target: empty, or what `make` has begun to fill.
+        is_begun: the latter: what is there already is left as it is.
     """
 
-    def __init__(self, *, rows_of: MetadataStore, source: BlobStore, target: BlobStore, tell: Tell) -> None:
+    def __init__(
+        self,
+        *,
+        rows_of: MetadataStore,
+        source: BlobStore,
+        target: BlobStore,
+        tell: Tell,
+        is_begun: bool = False,
+    ) -> None:
         self.copied_files = 0
         self.copied_bytes = 0
+        self.found_files = 0
         self.uncopied: list[Uncopied] = []
         self._store = rows_of
         self._source = source
         self._target = target
         self._tell = tell
+        self._is_begun = is_begun
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def make(self) -> None:
         """Copy them all, some at a time.
@@ -62,50 +85,75 @@ class BlobCopies:
         """
         async with self._store.reading() as rows:
             files, size_bytes = await rows.inventory.count_files()
-        done = bytes_done = 0
-        async for some in self._rows():
-            for start in range(0, len(some), _COPIES_AT_ONCE):
-                batch = some[start : start + _COPIES_AT_ONCE]
-                async with asyncio.TaskGroup() as group:
-                    for file in batch:
-                        if file.status is not PackageFileStatus.PENDING_DESTRUCTION:
-                            group.create_task(self._copy(file))
-                done += len(batch)
-                bytes_done += sum(file.size_bytes for file in batch)
-                self._tell(Progress(done, files, bytes_done, size_bytes))
+        told = Progress(0, files, 0, size_bytes)
+        waiting: asyncio.Queue[PackageFile | None] = asyncio.Queue(_FILES_AT_ONCE)
+
+        async def copy() -> None:
+            nonlocal told
+            while (file := await waiting.get()) is not None:
+                await self._copy(file)
+                done, done_bytes = told.files_done + 1, told.bytes_done + file.size_bytes
+                told = Progress(done, files, done_bytes, size_bytes)
+                self._tell(told)
+
+        async with aclosing(self._rows()) as found, asyncio.TaskGroup() as group:
+            for _ in range(_FILES_AT_ONCE):
+                group.create_task(copy())
+            async for file in found:
+                await waiting.put(file)
+            for _ in range(_FILES_AT_ONCE):
+                await waiting.put(None)
         self.uncopied.sort(key=lambda one: one.file.id)
 
-    async def _rows(self) -> AsyncIterator[tuple[PackageFile, ...]]:
+    async def _rows(self) -> AsyncGenerator[PackageFile, None]:
         after = PackageFileId(0)
         while True:
             async with self._store.reading() as rows:
                 found = await rows.inventory.files(after=after, limit=_ROWS_AT_ONCE)
             if not found:
                 return
-            yield found
+            for file in found:
+                yield file
             after = found[-1].id
 
     async def _copy(self, file: PackageFile) -> None:
-        problem = await self._copy_blob(file)
+        if file.status is PackageFileStatus.PENDING_DESTRUCTION:
+            return
+        if self._is_begun and await self._is_there(file):
+            self.found_files += 1
+            return
+        async with self._large if file.size_bytes >= _LARGE_BYTES else nullcontext():
+            problem = await self._copy_blob(file)
         if problem is None:
             self.copied_files += 1
             self.copied_bytes += file.size_bytes
         elif file.status in _NEEDED:
             self.uncopied.append(Uncopied(file, problem))
 
+    async def _is_there(self, file: PackageFile) -> bool:
+        problem = await look_at_size(self._target, file)
+        if problem is not None and problem != MISSING:
+            # The target has damaged it meanwhile, and no key is written to twice.
+            await self._target.delete(file.blob_key)
+        return problem is None
+
     async def _copy_blob(self, file: PackageFile) -> str | None:
+        digest, size_bytes = hashlib.sha256(), 0
         try:
-            async with self._target.create(file.blob_key) as writer:
-                async with aclosing(self._read(file.blob_key)) as chunks:
-                    async for chunk in chunks:
-                        await writer.write(chunk)
-                receipt = await writer.commit()
+            async with self._target.create(file.blob_key) as writer, aclosing(self._read(file.blob_key)) as chunks:
+                async for chunk in chunks:
+                    await writer.write(chunk)
+                    size_bytes += len(chunk)
+                    if len(chunk) <= _INLINE_BYTES:
+                        digest.update(chunk)
+                    else:
+                        await asyncio.to_thread(digest.update, chunk)
+                if (size_bytes, digest.hexdigest()) != (file.size_bytes, file.sha256):
+                    return "its stored bytes are not those that were received"
+                await writer.commit()
         except _UnreadableError as error:
             return error.problem
-        if (receipt.size_bytes, receipt.sha256) == (file.size_bytes, file.sha256):
-            return None
-        await self._target.delete(file.blob_key)
-        return "its stored bytes are not those that were received"
+        return None
 
     async def _read(self, key: BlobKey) -> AsyncGenerator[bytes, None]:
         """Read from the source, whose faults are about one file and not about the copy as a whole."""
