@@ -19,14 +19,15 @@ from shared.backends import (
     open_existing_blobs,
     open_existing_store,
     open_store_in,
+    require_empty_database,
     shown_database_url,
 )
-from shared.errors import SchemaUnknown, SettingsInvalid
+from shared.errors import DatabaseNotEmpty, MetadataDamaged, SchemaUnknown, SettingsInvalid
 from shared.ports.moved_rows import Mark
 from shared.settings import Settings, read_settings
 from shared.usecases.blob_copies import Uncopied
 from shared.usecases.move import FilesLost, Move, Moved, RowsTarget
-from shared.usecases.move_files import FilesTarget, MoveRefused
+from shared.usecases.move_files import FilesTarget, MoveRefused, another_registry
 
 _DONE = 0
 _INCOMPLETE = 1
@@ -81,7 +82,12 @@ def move_between(settings: Settings, target: Settings, *, work: Path) -> Move:
 
     async def look_at_target() -> Mark | None:
         try:
-            return await look_at_rows(target)
+            mark = await look_at_rows(target)
+            if mark is None:
+                await require_empty_database(target)
+            return mark
+        except (DatabaseNotEmpty, MetadataDamaged) as error:
+            raise another_registry("database", "--to-database") from error
         except SchemaUnknown as error:
             raise MoveRefused(
                 f"the database of `--to-database` holds schema {error.found}, and this version of Larder needs "

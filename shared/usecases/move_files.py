@@ -88,7 +88,7 @@ def new_name() -> str:
 
 def another_registry(what: str, option: str) -> MoveRefused:
     """Return how to say that something else is where the registry is to go."""
-    return MoveRefused(f"the {what} of {option} holds something else: name an empty one; nothing was changed there")
+    return MoveRefused(f"the {what} of `{option}` holds something else: name an empty one; nothing was changed there")
 
 
 async def require_lost(source: BlobStore, lost: tuple[Uncopied, ...]) -> None:
