@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 from shared.errors import BlobMissing, BlobStoreUnavailable
-from shared.models import BlobKey, PackageFile, PackageFileId, PackageFileStatus
+from shared.models import BlobKey, PackageFile, PackageFileStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore
-from shared.usecases.stored_bytes import MISSING, look_at_size
+from shared.usecases.stored_bytes import MISSING
 
 _FILES_AT_ONCE = 16
 """A store in the network takes long for each, however small."""
@@ -20,6 +21,7 @@ _LARGE_AT_ONCE = 4
 _INLINE_BYTES = 64 * 1024
 """Up to here a digest takes less time than a thread."""
 _ROWS_AT_ONCE = 200
+_DAY = len("YYYY/MM/DD")
 _NEEDED = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
 
 
@@ -47,24 +49,18 @@ Tell = Callable[[Progress], None]
 class BlobCopies:
     """A copy of all blobs that the rows of a store name, and what came of it.
 
-    A blob appears in the target when its bytes were found to be those of its row, and not before; so one that is there
-    was compared, whoever was killed meanwhile. Doomed files are left out: their rows are about to go. What was refused
-    is copied where it is whole, and not missed where it is not.
+    A blob appears in the target when its bytes were found to be those of its row, and not before. So one that is there
+    already was compared, whoever was killed since, and is left as it is. Rows and what is there are gone through side
+    by side, in the order of their keys: to ask a store in the network for each file would take hours.
+
+    Doomed files are left out: their rows are about to go. What was refused is copied where it is whole, and not missed
+    where it is not.
 
     Args:
-        target: empty, or what `make` has begun to fill.
-        is_begun: the latter: what is there already is left as it is.
+        target: empty, or what was begun to be filled from the same source.
     """
 
-    def __init__(
-        self,
-        *,
-        rows_of: MetadataStore,
-        source: BlobStore,
-        target: BlobStore,
-        tell: Tell,
-        is_begun: bool = False,
-    ) -> None:
+    def __init__(self, *, rows_of: MetadataStore, source: BlobStore, target: BlobStore, tell: Tell) -> None:
         self.copied_files = 0
         self.copied_bytes = 0
         self.found_files = 0
@@ -73,7 +69,7 @@ class BlobCopies:
         self._source = source
         self._target = target
         self._tell = tell
-        self._is_begun = is_begun
+        self._told = Progress(0, 0, 0, 0)
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def make(self) -> None:
@@ -85,43 +81,55 @@ class BlobCopies:
         """
         async with self._store.reading() as rows:
             files, size_bytes = await rows.inventory.count_files()
-        told = Progress(0, files, 0, size_bytes)
+        self._told = Progress(0, files, 0, size_bytes)
         waiting: asyncio.Queue[PackageFile | None] = asyncio.Queue(_FILES_AT_ONCE)
 
         async def copy() -> None:
-            nonlocal told
             while (file := await waiting.get()) is not None:
                 await self._copy(file)
-                done, done_bytes = told.files_done + 1, told.bytes_done + file.size_bytes
-                told = Progress(done, files, done_bytes, size_bytes)
-                self._tell(told)
+                self._note_done(file)
 
-        async with aclosing(self._rows()) as found, asyncio.TaskGroup() as group:
+        async with aclosing(self._wanting()) as wanting, asyncio.TaskGroup() as group:
             for _ in range(_FILES_AT_ONCE):
                 group.create_task(copy())
-            async for file in found:
+            async for file in wanting:
                 await waiting.put(file)
             for _ in range(_FILES_AT_ONCE):
                 await waiting.put(None)
         self.uncopied.sort(key=lambda one: one.file.id)
 
+    async def _wanting(self) -> AsyncGenerator[PackageFile, None]:
+        """Yield the files whose blobs are not in the target, and count the others."""
+        async with aclosing(_keys_in_order(self._target)) as keys, aclosing(self._rows()) as files:
+            key = await anext(keys, None)
+            async for file in files:
+                while key is not None and key < file.blob_key:
+                    key = await anext(keys, None)
+                if file.status is PackageFileStatus.PENDING_DESTRUCTION:
+                    self._note_done(file)
+                elif file.blob_key == key:
+                    self.found_files += 1
+                    self._note_done(file)
+                else:
+                    yield file
+
     async def _rows(self) -> AsyncGenerator[PackageFile, None]:
-        after = PackageFileId(0)
+        after = ""
         while True:
             async with self._store.reading() as rows:
-                found = await rows.inventory.files(after=after, limit=_ROWS_AT_ONCE)
+                found = await rows.inventory.files_by_blob(after=after, limit=_ROWS_AT_ONCE)
             if not found:
                 return
             for file in found:
                 yield file
-            after = found[-1].id
+            after = found[-1].blob_key
+
+    def _note_done(self, file: PackageFile) -> None:
+        told = self._told
+        self._told = replace(told, files_done=told.files_done + 1, bytes_done=told.bytes_done + file.size_bytes)
+        self._tell(self._told)
 
     async def _copy(self, file: PackageFile) -> None:
-        if file.status is PackageFileStatus.PENDING_DESTRUCTION:
-            return
-        if self._is_begun and await self._is_there(file):
-            self.found_files += 1
-            return
         async with self._large if file.size_bytes >= _LARGE_BYTES else nullcontext():
             problem = await self._copy_blob(file)
         if problem is None:
@@ -129,13 +137,6 @@ class BlobCopies:
             self.copied_bytes += file.size_bytes
         elif file.status in _NEEDED:
             self.uncopied.append(Uncopied(file, problem))
-
-    async def _is_there(self, file: PackageFile) -> bool:
-        problem = await look_at_size(self._target, file)
-        if problem is not None and problem != MISSING:
-            # The target has damaged it meanwhile, and no key is written to twice.
-            await self._target.delete(file.blob_key)
-        return problem is None
 
     async def _copy_blob(self, file: PackageFile) -> str | None:
         digest, size_bytes = hashlib.sha256(), 0
@@ -165,6 +166,20 @@ class BlobCopies:
             raise _UnreadableError(MISSING) from error
         except BlobStoreUnavailable as error:
             raise _UnreadableError(f"its stored bytes cannot be read: {error}") from error
+
+
+async def _keys_in_order(blobs: BlobStore) -> AsyncGenerator[BlobKey, None]:
+    """Yield the keys of all blobs, sorted; those of one day are in memory at a time."""
+    of_day: list[BlobKey] = []
+    async with aclosing(blobs.keys(before=date.max)) as keys:
+        async for key in keys:
+            if of_day and key[:_DAY] != of_day[0][:_DAY]:
+                for one in sorted(of_day):
+                    yield one
+                of_day = []
+            of_day.append(key)
+    for one in sorted(of_day):
+        yield one
 
 
 class _UnreadableError(Exception):

@@ -114,7 +114,6 @@ async def _copy(target: BlobStore, rows: MetadataStore, source: BlobStore, tell:
         source_name = await reading.inventory.blob_store_name()
     assert source_name is not None
     name = await target.name()
-    is_begun = name is not None
     if name is None:
         if await holds_blobs(target):
             raise another_registry("blob store", "--to-blobs")
@@ -125,7 +124,7 @@ async def _copy(target: BlobStore, rows: MetadataStore, source: BlobStore, tell:
     else:
         # Pieces that were left would stand in the way of those that are to come.
         await target.sweep_unfinished(before=date.max)
-    copies = BlobCopies(rows_of=rows, source=source, target=target, tell=tell, is_begun=is_begun)
+    copies = BlobCopies(rows_of=rows, source=source, target=target, tell=tell)
     await copies.make()
     return CopiedFiles(name, copies.copied_files, copies.copied_bytes, copies.found_files, tuple(copies.uncopied))
 

@@ -82,20 +82,6 @@ async def test_a_move_that_was_stopped_copies_only_the_rest(
     assert await findings(target) == []
 
 
-async def test_what_the_target_has_damaged_meanwhile_is_copied_again(
-    settings: Settings, published: list[PackageFile]
-) -> None:
-    target, moving = elsewhere(settings, "new"), move_of(settings, elsewhere(settings, "new"))
-    await moving.ahead(tell=lambda _: None)
-    (root_of(target) / published[0].blob_key).write_bytes(b"cut off")
-
-    moved = await carry_out(moving)
-
-    assert moved.files is not None
-    assert (moved.files.found_files, moved.files.files) == (FILES - 1, 1)
-    assert await findings(target) == []
-
-
 @pytest.mark.parametrize("part", [{}, {"rows": False}, {"files": False}], ids=["all", "files", "rows"])
 async def test_a_move_that_was_stopped_before_its_last_step_takes_that_one(
     settings: Settings, published: list[PackageFile], part: dict[str, bool]
