@@ -316,21 +316,20 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _move(settings: Settings, options: argparse.Namespace) -> int:
-    from services.maintenance.move import MoveOptions, move
+    from services.maintenance.move import MoveOptions, move, target_of
 
     if options.to_database is None and options.to_blobs is None:
         raise SettingsInvalid("say where to: --to-database, --to-blobs, or both")
+    wanted = MoveOptions(
+        database_url=options.to_database,
+        blob_url=options.to_blobs,
+        is_ahead=options.ahead,
+        leaves_lost=options.without_damaged,
+    )
+    target = target_of(settings, wanted)
     _begin(settings, "move", title="larder move")
     try:
-        return move(
-            settings,
-            MoveOptions(
-                database_url=options.to_database,
-                blob_url=options.to_blobs,
-                is_ahead=options.ahead,
-                leaves_lost=options.without_damaged,
-            ),
-        )
+        return move(settings, target, wanted)
     except (ExceptionGroup, MetadataUnavailable, BlobStoreUnavailable, DatabaseNotEmpty) as error:
         told = _MOVE_FAULTS.get(type(_first(error)))
         if told is None:

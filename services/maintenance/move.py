@@ -51,9 +51,12 @@ class MoveOptions:
     leaves_lost: bool
 
 
-def move(settings: Settings, options: MoveOptions) -> int:
-    """Move the registry, tell what came of it, and return the exit code: 1 when files are damaged or gone."""
-    target = _target_of(settings, options)
+def move(settings: Settings, target: Settings, options: MoveOptions) -> int:
+    """Move the registry, tell what came of it, and return the exit code: 1 when files are damaged or gone.
+
+    Args:
+        target: what `target_of` returned.
+    """
     with _work_file(settings, options) as work:
         moving = move_between(settings, target, work=work)
         progress = ProgressLine("moved")
@@ -115,7 +118,7 @@ def move_between(settings: Settings, target: Settings, *, work: Path) -> Move:
     )
 
 
-def _target_of(settings: Settings, options: MoveOptions) -> Settings:
+def target_of(settings: Settings, options: MoveOptions) -> Settings:
     """Return the settings that the registry is to have.
 
     Raises:

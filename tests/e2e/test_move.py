@@ -126,7 +126,8 @@ async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_i
     assert but_for_moves(arrived) == but_for_moves(rows)
     assert moves_in(arrived) == 1
     assert blobs_in_bucket(s3_server, prefix) == blobs
-    assert (await rows_in(database_url), blobs_on_disk(tmp_path / "var" / "blobs")) == (rows, blobs)
+    assert but_for_moves(await rows_in(database_url)) == but_for_moves(rows), "what is left behind stays as it was"
+    assert blobs_on_disk(tmp_path / "var" / "blobs") == blobs
 
     place = tmp_path / "back"
     back = ("--to-database", f"sqlite:///{place}/larder.sqlite3", "--to-blobs", f"file://{place}/blobs")
