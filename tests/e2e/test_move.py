@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -17,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.growth.bulk import add_packages
+from services.maintenance.progress import human_size
 from shared.blob_keys import new_blob_key
 from shared.metadata.engine import postgresql_url
 from tests.backends import PostgresqlServer
@@ -29,7 +31,7 @@ from tests.waiting import eventually
 
 __all__ = ["s3_credentials"]  # a fixture of its own module
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 _FILES = 10_000
 _DAYS = 25
@@ -39,7 +41,7 @@ _PATIENCE_SECONDS = 300
 
 async def _fill(data_dir: Path) -> None:
     """Make a registry with one file that was uploaded, and so many more that are copies of it but for their bytes."""
-    with running_larder(data_dir) as larder:
+    with running_larder(data_dir, {"API_PROCESSES": "1"}) as larder:
         async with open_client(larder.url, larder.token, larder.project_id) as client:
             content = build_wheel("seed", "1.0")
             answer = await client.upload(content, file_name=wheel_file_name("seed", "1.0"), name="seed", version="1.0")
@@ -99,6 +101,48 @@ def _running_move(settings: dict[str, str], *arguments: str) -> Iterator[subproc
         process.communicate()
 
 
+async def test_a_registry_that_serves_is_copied_ahead_moved_when_it_is_stopped_and_serves_again(
+    tmp_path: Path, postgresql_server: PostgresqlServer
+) -> None:
+    name = postgresql_server.create_database()
+    database_url, blob_url = postgresql_server.setting(name), f"file://{tmp_path}/new/blobs"
+    secret_url = database_url.replace("larder@", "larder:not-to-be-seen@")
+    here, there = {"DATA_DIR": str(tmp_path / "var")}, ("--to-database", secret_url, "--to-blobs", blob_url)
+    content = build_wheel("pkg", "1.0")
+    with running_larder(tmp_path / "var", {"API_PROCESSES": "1"}) as larder:
+        async with open_client(larder.url, larder.token, larder.project_id) as client:
+            answer = await client.upload(content, file_name=wheel_file_name("pkg", "1.0"), name="pkg", version="1.0")
+            assert answer.status == 201, answer
+        refused = await asyncio.to_thread(_move, here, *there)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "is using the data directory" in refused.stderr
+        assert not (tmp_path / "new").exists()
+        ahead = await asyncio.to_thread(_move, here, *there, "--ahead")
+        assert (ahead.returncode, ahead.stderr) == (0, "")
+        assert ahead.stdout.splitlines() == [
+            f"moved 1 files, {human_size(len(content))}; 0 were there already",
+            "stop the registry, and run the same command without --ahead",
+        ]
+
+    moved = await asyncio.to_thread(_move, here, *there)
+
+    shown = database_url.replace("larder@", "larder:***@")
+    assert (moved.returncode, moved.stderr) == (0, "")
+    assert moved.stdout.splitlines()[0] == "moved 0 files, 0 bytes; 1 were there already"
+    assert f"set LARDER_DATABASE_URL={shown}" in unquote(moved.stdout.splitlines()[1])
+    assert f" and LARDER_BLOB_URL={blob_url}, and start it" in moved.stdout.splitlines()[1]
+    assert "not-to-be-seen" not in moved.stdout + moved.stderr + ahead.stdout + refused.stderr
+    settings = {"DATABASE_URL": database_url, "BLOB_URL": blob_url, "API_PROCESSES": "1"}
+    with running_larder(tmp_path / "var", settings) as larder:
+        async with open_client(larder.url, larder.token, larder.project_id) as client:
+            page = await client.page("pkg")
+            assert page is not None
+            assert await client.download(page["files"][0]["url"]) == content
+    postgresql_server.drop_database(name)
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(900)
 async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_is_killed(
     tmp_path: Path, postgresql_server: PostgresqlServer, s3_server: S3Server, s3_credentials: object
 ) -> None:
@@ -144,7 +188,7 @@ async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_i
     assert but_for_moves(returned) == but_for_moves(rows)
     assert moves_in(returned) == 2
     assert blobs_on_disk(place / "blobs") == blobs
-    checked = await asyncio.to_thread(run_larder, "check", {"DATA_DIR": str(place)}, "--full")
+    checked = await asyncio.to_thread(run_larder, "check", {"DATA_DIR": str(place)})
     assert (checked.returncode, checked.stdout[:5]) == (0, "clean"), checked.stdout
     assert list(tmp_path.rglob(".move*")) == []
     postgresql_server.drop_database(name)
