@@ -4,35 +4,27 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
-
-from shared.metadata.engine import open_doors
-from shared.metadata.tables import metadata
 from tests.s3_server import BUCKET, S3Server
 
-Rows = dict[str, list[tuple[Any, ...]]]
+Rows = dict[str, list[dict[str, Any]]]
+"""As `tests.rows.everything` returns them."""
 
+_MOVED = "registry.moved"
 _OF_A_MOVE = frozenset({"blob_store_name", "moved"})
-
-
-async def rows_in(url: str) -> Rows:
-    """Return all rows of all tables, by table, in the order of their keys."""
-    async with open_doors(url, wait_seconds=10) as doors, doors.reader.transaction() as connection:
-        return await connection.run_sync(_all_rows)
 
 
 def but_for_moves(rows: Rows) -> Rows:
     """Return the rows without what a move writes: an audit event, and two settings of the instance."""
     return {
         **rows,
-        "audit_events": [row for row in rows["audit_events"] if "registry.moved" not in row],
-        "instance_settings": [row for row in rows["instance_settings"] if row[0] not in _OF_A_MOVE],
+        "audit_events": [row for row in rows["audit_events"] if row["action"] != _MOVED],
+        "instance_settings": [row for row in rows["instance_settings"] if row["name"] not in _OF_A_MOVE],
     }
 
 
 def moves_in(rows: Rows) -> int:
     """Return how often these rows were moved."""
-    return sum("registry.moved" in row for row in rows["audit_events"])
+    return sum(row["action"] == _MOVED for row in rows["audit_events"])
 
 
 def blobs_on_disk(root: Path) -> dict[str, str]:
@@ -53,10 +45,3 @@ def blobs_in_bucket(server: S3Server, prefix: str) -> dict[str, str]:
         for entry in page.get("Contents", [])
     }
     return {key: digest for key, digest in found.items() if not key.startswith(".")}
-
-
-def _all_rows(connection: Connection) -> Rows:
-    return {
-        table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
-        for table in metadata.sorted_tables
-    }

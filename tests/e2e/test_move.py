@@ -25,7 +25,8 @@ from tests.backends import PostgresqlServer
 from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import clean_environment, larder_command, run_larder, running_larder, session_members
 from tests.registry_client import open_client
-from tests.registry_contents import blobs_in_bucket, blobs_on_disk, but_for_moves, moves_in, rows_in
+from tests.registry_contents import blobs_in_bucket, blobs_on_disk, but_for_moves, moves_in
+from tests.rows import everything
 from tests.s3_server import BUCKET, S3Server, s3_credentials
 from tests.waiting import eventually
 
@@ -151,7 +152,7 @@ async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_i
     name, prefix = postgresql_server.create_database(), s3_server.new_prefix()
     servers = {"DATABASE_URL": postgresql_server.setting(name), "BLOB_URL": s3_server.blob_url(prefix)}
     database_url = f"sqlite:///{tmp_path}/var/larder.sqlite3"
-    rows, blobs = await rows_in(database_url), blobs_on_disk(tmp_path / "var" / "blobs")
+    rows, blobs = await everything(database_url), blobs_on_disk(tmp_path / "var" / "blobs")
     assert (len(blobs), len(rows["package_files"])) == (_FILES, _FILES)
     midway = sorted(blobs)[_FILES // 3]  # They go in the order of their keys.
 
@@ -166,11 +167,11 @@ async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_i
 
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines()[0] == f"moved 0 files, 0 bytes; {_FILES} were there already"
-    arrived = await rows_in(postgresql_server.url(name))
+    arrived = await everything(postgresql_server.url(name))
     assert but_for_moves(arrived) == but_for_moves(rows)
     assert moves_in(arrived) == 1
     assert blobs_in_bucket(s3_server, prefix) == blobs
-    assert but_for_moves(await rows_in(database_url)) == but_for_moves(rows), "what is left behind stays as it was"
+    assert but_for_moves(await everything(database_url)) == but_for_moves(rows), "what is left behind stays as it was"
     assert blobs_on_disk(tmp_path / "var" / "blobs") == blobs
 
     place = tmp_path / "back"
@@ -184,7 +185,7 @@ async def test_ten_thousand_files_go_to_servers_and_come_back_though_each_move_i
 
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines()[0].startswith(f"moved {_FILES - begun} files, ")
-    returned = await rows_in(f"sqlite:///{place}/larder.sqlite3")
+    returned = await everything(f"sqlite:///{place}/larder.sqlite3")
     assert but_for_moves(returned) == but_for_moves(rows)
     assert moves_in(returned) == 2
     assert blobs_on_disk(place / "blobs") == blobs

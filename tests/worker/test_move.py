@@ -11,7 +11,8 @@ from shared.models import PackageFile
 from shared.settings import Settings, read_settings
 from shared.usecases.blob_store_name import BlobStoreForeign, check_blob_store, require_own_blob_store
 from tests.backends import PostgresqlServer, postgresql_server
-from tests.registry_contents import Rows, blobs_in_bucket, blobs_on_disk, but_for_moves, moves_in, rows_in
+from tests.registry_contents import Rows, blobs_in_bucket, blobs_on_disk, but_for_moves, moves_in
+from tests.rows import everything
 from tests.s3_server import S3Server, s3_credentials, s3_server
 from tests.worker.conftest import opened_registry
 from tests.worker.moving import FILES, elsewhere, findings, move, names_of, published, root_of, settings
@@ -24,7 +25,7 @@ Blobs = dict[str, str]
 
 def but_for_doomed(blobs: Blobs, rows: Rows) -> Blobs:
     """Return the blobs without those of files that are deleted."""
-    doomed = {row[3] for row in rows["package_files"] if "pending_destruction" in row}
+    doomed = {row["blob_key"] for row in rows["package_files"] if row["status"] == "pending_destruction"}
     assert len(doomed) == 1
     return {key: digest for key, digest in blobs.items() if key not in doomed}
 
@@ -33,34 +34,34 @@ async def test_a_registry_arrives_as_it_was_and_stays_behind_as_it_was(
     settings: Settings, published: list[PackageFile]
 ) -> None:
     target = elsewhere(settings, "new")
-    rows, blobs = await rows_in(settings.database_url), blobs_on_disk(root_of(settings))
+    rows, blobs = await everything(settings.database_url), blobs_on_disk(root_of(settings))
 
     moved = await move(settings, target)
 
     assert moved.files is not None
     assert (moved.files.files, moved.lost, moved.is_over) == (FILES, (), False)
-    arrived = await rows_in(target.database_url)
+    arrived = await everything(target.database_url)
     assert but_for_moves(arrived) == but_for_moves(rows)
     assert moves_in(arrived) == 1
     assert blobs_on_disk(root_of(target)) == but_for_doomed(blobs, rows)
     assert await findings(target) == []
-    assert (await rows_in(settings.database_url), blobs_on_disk(root_of(settings))) == (rows, blobs)
+    assert (await everything(settings.database_url), blobs_on_disk(root_of(settings))) == (rows, blobs)
     assert {path.name for path in settings.data_dir.iterdir()} == {"blobs", "larder.sqlite3"}
 
 
 async def test_what_was_moved_goes_on_and_is_not_moved_again(settings: Settings, published: list[PackageFile]) -> None:
     target = elsewhere(settings, "new")
     await move(settings, target)
-    before = await rows_in(target.database_url)
+    before = await everything(target.database_url)
 
     assert (await move(settings, target)).is_over
 
-    assert await rows_in(target.database_url) == before
+    assert await everything(target.database_url) == before
     moved_on = replace(target, data_dir=settings.data_dir.parent / "new")
     async with opened_registry(moved_on) as registry:
         (later,) = await publish(registry, 7)
         await require_own_blob_store(registry.backends.store, registry.backends.blobs)
-    assert later.id == max(row[0] for row in before["package_files"]) + 1
+    assert later.id == max(row["id"] for row in before["package_files"]) + 1
     assert await findings(moved_on) == []
 
 
@@ -108,21 +109,21 @@ async def test_a_registry_goes_to_servers_and_comes_back(
     there = part(settings, servers)
     moves_files, moves_rows = part is not _rows, part is not _files
     back = elsewhere(settings, "back", rows=moves_rows, files=moves_files)
-    rows, blobs = await rows_in(settings.database_url), blobs_on_disk(root_of(settings))
+    rows, blobs = await everything(settings.database_url), blobs_on_disk(root_of(settings))
 
     await move(settings, there)
 
-    arrived = await rows_in(there.database_url)
+    arrived = await everything(there.database_url)
     assert but_for_moves(arrived) == but_for_moves(rows)
     assert _blobs(there, s3_server) == (but_for_doomed(blobs, rows) if moves_files else blobs)
     assert await findings(there) == []
     first = await _publish_one_more(there)
-    assert first == max(row[0] for row in rows["package_files"]) + 1
+    assert first == max(row["id"] for row in rows["package_files"]) + 1
 
-    rows, blobs = await rows_in(there.database_url), _blobs(there, s3_server)
+    rows, blobs = await everything(there.database_url), _blobs(there, s3_server)
     await move(there, back)
 
-    arrived = await rows_in(back.database_url)
+    arrived = await everything(back.database_url)
     assert but_for_moves(arrived) == but_for_moves(rows)
     assert moves_in(arrived) == 2
     assert _blobs(back, s3_server) == (but_for_doomed(blobs, rows) if moves_files else blobs)
@@ -133,9 +134,9 @@ async def test_a_registry_goes_to_servers_and_comes_back(
 async def _publish_one_more(settings: Settings) -> int:
     """Publish a file as a registry there does, and return its id."""
     async with opened_registry(settings) as registry:
-        before = {row[0] for row in (await rows_in(settings.database_url))["package_files"]}
+        before = {row["id"] for row in (await everything(settings.database_url))["package_files"]}
         await registry.upload(b"one more", file_name=f"pkg-3.{len(before)}.tar.gz", version=f"3.{len(before)}")
-        after = {row[0] for row in (await rows_in(settings.database_url))["package_files"]}
+        after = {row["id"] for row in (await everything(settings.database_url))["package_files"]}
     (added,) = after - before
     return int(added)
 

@@ -1,8 +1,6 @@
 """Moves that do not come to their end at once: what was stopped, what is in use, what is damaged, what is refused."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +17,8 @@ from shared.usecases.blob_store_name import BlobStoreForeign, require_own_blob_s
 from shared.usecases.destroy import DeletePackageFile, DestroyPackageFile
 from shared.usecases.move import FilesLost
 from shared.usecases.move_files import FilesTarget, MoveRefused
-from tests.registry_contents import blobs_on_disk, but_for_moves, rows_in
+from tests.registry_contents import blobs_on_disk, but_for_moves
+from tests.rows import everything, execute
 from tests.worker.conftest import opened_registry
 from tests.worker.moving import (
     FILES,
@@ -51,7 +50,7 @@ def _nobody_is_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _everything(settings: Settings) -> object:
     """Return all that is in a place on this machine."""
-    rows = await rows_in(settings.database_url) if rows_file(settings).exists() else None
+    rows = await everything(settings.database_url) if rows_file(settings).exists() else None
     return rows, blobs_on_disk(root_of(settings)), sorted(names_of(settings))
 
 
@@ -63,7 +62,7 @@ async def test_a_move_that_was_stopped_copies_only_the_rest(
 ) -> None:
     monkeypatch.setattr(blob_copies, "_FILES_AT_ONCE", 1)  # So that it is known which have come to their end.
     target, moving = elsewhere(settings, "new"), move_of(settings, elsewhere(settings, "new"))
-    rows = await rows_in(settings.database_url)
+    rows = await everything(settings.database_url)
     with pytest.raises(ExceptionGroup):
         await carry_out(replace(moving, files_to=FilesTarget(ready, with_room(target, blobs=2))))
     begun = blobs_on_disk(root_of(target))
@@ -77,7 +76,7 @@ async def test_a_move_that_was_stopped_copies_only_the_rest(
     assert moved.files is not None
     assert len(begun) == 2
     assert (moved.files.found_files, moved.files.files) == (2, FILES - 2)
-    assert but_for_moves(await rows_in(target.database_url)) == but_for_moves(rows)
+    assert but_for_moves(await everything(target.database_url)) == but_for_moves(rows)
     assert len(blobs_on_disk(root_of(target))) == FILES
     assert await findings(target) == []
 
@@ -94,12 +93,12 @@ async def test_a_move_that_was_stopped_before_its_last_step_takes_that_one(
     )
     with pytest.raises(StorageFull):
         await carry_out(stopped)
-    before = await rows_in(target.database_url)
+    before = await everything(target.database_url)
 
     moved = await carry_out(moving)
 
     assert not moved.is_over
-    assert await rows_in(target.database_url) == before
+    assert await everything(target.database_url) == before
     assert await findings(target) == []
     assert (await carry_out(moving)).is_over
 
@@ -139,13 +138,13 @@ async def test_files_are_copied_ahead_while_the_registry_serves_and_the_move_doe
     async with opened_registry(settings) as registry:
         ahead = await moving.ahead(tell=lambda _: None)
         assert not rows_file(target).exists()
+        await publish(registry, 9)
         gone = published[0]
         await DeletePackageFile(registry.backends.store, registry.backends.queue)(
             registry.visit, gone.package_id, file_id=gone.id
         )
         await DestroyPackageFile(registry.backends.store, registry.backends.blobs)(gone.id)
-        await publish(registry, 9)
-    rows = await rows_in(settings.database_url)
+    rows = await everything(settings.database_url)
 
     moved = await carry_out(moving)
 
@@ -153,7 +152,7 @@ async def test_files_are_copied_ahead_while_the_registry_serves_and_the_move_doe
     assert moved.files is not None
     assert (ahead.files.files, ahead.lost) == (FILES, ())
     assert (moved.files.found_files, moved.files.files) == (FILES - 1, 1)
-    assert but_for_moves(await rows_in(target.database_url)) == but_for_moves(rows)
+    assert but_for_moves(await everything(target.database_url)) == but_for_moves(rows)
     assert gone.blob_key not in blobs_on_disk(root_of(target))
     assert await findings(target) == []
 
@@ -350,9 +349,8 @@ async def test_rows_that_were_moved_there_before_and_changed_here_since_are_refu
 async def test_a_database_of_a_newer_version_is_refused(settings: Settings, published: list[PackageFile]) -> None:
     target = elsewhere(settings, "new")
     rows_file(target).parent.mkdir()
-    with closing(sqlite3.connect(rows_file(target))) as database, database:
-        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        database.execute("INSERT INTO alembic_version VALUES ('9999')")
+    await execute(target.database_url, "CREATE TABLE alembic_version (version_num TEXT)")
+    await execute(target.database_url, "INSERT INTO alembic_version VALUES ('9999')")
     before = await asyncio.to_thread(rows_file(target).read_bytes)
 
     with pytest.raises(MoveRefused, match="holds schema 9999"):

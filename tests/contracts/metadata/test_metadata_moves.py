@@ -16,7 +16,7 @@ from shared.ports.moved_rows import Arrival, Mark, RegistryInUse
 from tests.contracts.metadata.sample_rows import add_user
 from tests.contracts.metadata.test_metadata_migrations import run
 from tests.contracts.metadata.test_metadata_snapshots import fill
-from tests.registry_contents import rows_in
+from tests.rows import everything
 
 _ARRIVAL = Arrival(blob_store_name="2" * 32, came_from="1" * 32, store_was="3" * 32, last_event=1)
 _EVENT = AuditEvent(action="backup.restored", actor="system", target="instance")
@@ -53,26 +53,26 @@ async def test_a_database_that_somebody_else_has_open_does_not_stand_still(fille
 
 
 async def test_nobody_can_write_while_a_database_stands_still_and_everybody_afterwards(filled_url: str) -> None:
-    before = await rows_in(filled_url)
+    before = await everything(filled_url)
     async with hold_still(filled_url) as still, open_metadata_store(filled_url, wait_seconds=0.2) as other:
         with pytest.raises(MetadataUnavailable):
             async with other.writing() as rows:
                 await add_user(rows, "late")
         await still.require_held()
 
-    assert await rows_in(filled_url) == before
+    assert await everything(filled_url) == before
     async with open_metadata_store(filled_url) as other, other.writing() as rows:
         await add_user(rows, "later")
 
 
 async def test_a_snapshot_of_a_database_that_stands_still_holds_every_row(filled_url: str, tmp_path: Path) -> None:
-    before = await rows_in(filled_url)
+    before = await everything(filled_url)
 
     async with hold_still(filled_url) as still:
         await still.mark()
         await still.take_snapshot(tmp_path / "snapshot")
 
-    assert await rows_in(f"sqlite:///{tmp_path}/snapshot") == before
+    assert await everything(f"sqlite:///{tmp_path}/snapshot") == before
     assert (tmp_path / "snapshot").stat().st_mode & 0o777 == 0o600
 
 

@@ -25,7 +25,7 @@ from tests.contracts.metadata.sample_rows import (
     upload,
 )
 from tests.contracts.metadata.test_metadata_migrations import run
-from tests.registry_contents import rows_in
+from tests.rows import everything
 
 _RAW = b"Metadata-Version: 2.4\nName: demo\nVersion: 1.0\n"
 
@@ -48,15 +48,15 @@ async def test_a_snapshot_holds_every_row_and_comes_back_as_it_was(
     store: SqlMetadataStore, database_url: str, empty_url: str, tmp_path: Path
 ) -> None:
     await fill(store)
-    before = await rows_in(database_url)
+    before = await everything(database_url)
     snapshot = tmp_path / "snapshot.sqlite3"
 
     await take_snapshot(database_url, snapshot)
 
-    assert await rows_in(f"sqlite:///{snapshot}") == before
+    assert await everything(f"sqlite:///{snapshot}") == before
     assert stat.S_IMODE(snapshot.stat().st_mode) == 0o600
     await load_snapshot(snapshot, empty_url)
-    assert await rows_in(empty_url) == before
+    assert await everything(empty_url) == before
     assert sum(map(bool, before.values())) > 8
 
 
@@ -147,14 +147,14 @@ async def test_nothing_is_put_in_the_place_of_a_database_that_holds_something(
         await add_user(rows)
     path = tmp_path / "snapshot"
     await take_snapshot(database_url, path)
-    before = await rows_in(database_url)
+    before = await everything(database_url)
 
     with pytest.raises(DatabaseNotEmpty):
         await require_empty(database_url)
     with pytest.raises(DatabaseNotEmpty):
         await load_snapshot(path, database_url)
 
-    assert await rows_in(database_url) == before
+    assert await everything(database_url) == before
 
 
 async def test_a_database_that_is_not_there_is_empty(empty_url: str) -> None:
