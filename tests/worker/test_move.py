@@ -49,6 +49,7 @@ async def test_a_registry_arrives_as_it_was_and_stays_behind_as_it_was(
     assert {path.name for path in settings.data_dir.iterdir()} == {"blobs", "larder.sqlite3"}
 
 
+@pytest.mark.slow
 async def test_what_was_moved_goes_on_and_is_not_moved_again(settings: Settings, published: list[PackageFile]) -> None:
     target = elsewhere(settings, "new")
     await move(settings, target)
