@@ -74,14 +74,23 @@ async def migrate(url: str, *, wait_seconds: float = _WAIT_SECONDS) -> tuple[str
     return before, after
 
 
-def _upgrade(connection: Connection) -> tuple[str | None, str]:
-    scripts = _scripts()
+def check_revision(connection: Connection) -> tuple[str | None, str]:
+    """Return the revision that the database has, and that of this version.
+
+    Raises:
+        SchemaUnknown: this version does not know the one that it has.
+    """
     expected = expected_revision()
     found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and not _is_known(_scripts(), found):
+        raise SchemaUnknown(found, expected)
+    return found, expected
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str]:
+    found, expected = check_revision(connection)
     if found == expected:
         return found, expected
-    if found is not None and not _is_known(scripts, found):
-        raise SchemaUnknown(found, expected)
     # What was migrated is told by the return value.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()

@@ -1,6 +1,7 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +106,9 @@ def environment() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture
-async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
-    """Open a registry of the test's own."""
-    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+@asynccontextmanager
+async def opened_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """Open a registry, which is made where it is not there yet."""
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
@@ -119,3 +119,11 @@ async def registry(environment: dict[str, str], tmp_path: Path, redis_server: Re
             project.project_id, Credentials(basic=BasicPair("root", _TOKEN)), accepted=("api",)
         )
         yield Registry(settings=settings, backends=backends, visit=visit, inspector=inspector)
+
+
+@pytest.fixture
+async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
+    """Open a registry of the test's own."""
+    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+    async with opened_registry(settings) as opened:
+        yield opened
