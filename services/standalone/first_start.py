@@ -8,11 +8,12 @@ from pathlib import Path
 import structlog
 
 from services.standalone.errors import StartFailed
-from shared.backends import has_blobs, migrate_database, open_store
+from shared.backends import has_blobs, open_store
 from shared.errors import SchemaUnknown
 from shared.models import ProjectId
 from shared.settings import Settings
 from shared.usecases.bootstrap import Bootstrap
+from shared.whole_databases import migrate_database
 
 log = structlog.get_logger()
 
