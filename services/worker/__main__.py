@@ -15,7 +15,6 @@ from services.worker.metrics import WorkerMetrics, shown
 from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker, scratch_of
 from shared.backends import open_backends
-from shared.errors import QueueUnavailable
 from shared.metrics import Numbers
 from shared.settings import Settings
 from shared.usecases.scrub import Scrub
@@ -25,11 +24,7 @@ log = structlog.get_logger()
 
 
 async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then finish what was begun, bounded, and return.
-
-    Raises:
-        QueueUnavailable: Redis went away. A new process connects anew, so whoever runs this one restarts it.
-    """
+    """Work until SIGTERM or SIGINT, then finish what was begun, bounded, and return."""
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     inspections = InspectionLimits.of(settings.limits)
     if removed := await scratch_of(settings).clear():
@@ -65,7 +60,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _run(worker: Worker) -> None:
-    """Run jobs until a signal ends that, or Redis does, and close the worker's connection."""
+    """Run jobs until a signal ends that, and close the worker's connections."""
     try:
         await worker.async_run()
     except asyncio.CancelledError:
@@ -73,8 +68,6 @@ async def _run(worker: Worker) -> None:
         if task is not None and task.cancelling():
             raise
         # Otherwise arq has cancelled its own main task: that is how it ends after a signal, drained.
-    except (RedisError, OSError) as error:
-        raise QueueUnavailable from error
     finally:
         await _close(worker)
 
