@@ -57,7 +57,9 @@ def create_app(settings: Settings, *, lines: JsonLines | None = None) -> web.App
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
-        app[LIFECYCLE] = lifecycle = Lifecycle(app[SETTINGS].limits.grace_seconds)
+        app[LIFECYCLE] = lifecycle = Lifecycle(
+            grace_seconds=app[SETTINGS].limits.grace_seconds, drain_seconds=app[SETTINGS].drain_seconds
+        )
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[READY_ANSWERS] = _ready_answers(app, backends, lifecycle, use_cases)

@@ -23,13 +23,16 @@ class Lifecycle:
     """The life of one API process. Made inside its event loop.
 
     Args:
-        grace_seconds: how long requests that are under way may take to finish once it drains.
+        drain_seconds: for how long it takes connections once it drains.
+        grace_seconds: how long requests that are under way may take to finish after that.
         draining_since: by the loop's clock; None while it serves.
     """
 
     grace_seconds: float = 30.0
+    drain_seconds: float = 0.0
     started_at: float = field(default_factory=_clock)
     has_settled: bool = False
+    has_seen_blob_store: bool = False
     draining_since: float | None = None
     requests_under_way: int = 0
     requests_begun: int = 0
@@ -67,7 +70,9 @@ class Lifecycle:
 
     def is_in_a_hurry(self) -> bool:
         """Say whether who could wait, or answer now, had better answer: little of the grace is left."""
-        return self.draining_since is not None and _clock() - self.draining_since >= self.grace_seconds / 2
+        if self.draining_since is None:
+            return False
+        return _clock() - self.draining_since >= self.drain_seconds + self.grace_seconds / 2
 
     async def idle(self) -> None:
         """Wait until no request is under way, and for a moment none was.
@@ -86,14 +91,20 @@ class Lifecycle:
     def obstacle(self, report: ReadinessReport) -> str | None:
         """Return why no requests should be sent here, or None.
 
-        Redis and the workers count only until they were seen once: without them an upload is still safe, and reads
-        do not need them.
+        Nothing useful can be done without the database. Redis and the workers count only until they were seen once:
+        without them an upload is still safe, and reads do not need them. So does the blob store, without which pages
+        are still served: one that is away is away for all processes, and who took all of them out of the rotation for
+        it would have no pages either. One that was never seen is likely to be named wrongly, in a version that must
+        not replace the last one; and one that belongs to another database takes nothing that anybody finds again.
         """
         if (report.redis.is_ok and report.worker.is_ok) or _clock() - self.started_at >= SETTLING_SECONDS:
             self.has_settled = True
+        if report.blob_store.is_ok:
+            self.has_seen_blob_store = True
         if self.is_draining:
             return "shutting down"
-        for name, check in (("database", report.database), ("blob store", report.blob_store)):
-            if not check.is_ok:
-                return f"{name}: {check.message}"
+        if not report.database.is_ok:
+            return f"database: {report.database.message}"
+        if not report.blob_store.is_ok and (report.blob_store.is_another or not self.has_seen_blob_store):
+            return f"blob store: {report.blob_store.message}"
         return None if self.has_settled else "starting: waiting for Redis and a worker"

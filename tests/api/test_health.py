@@ -103,9 +103,19 @@ async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Re
     assert "future" in answer.json["master_check"][0]["message"]
 
 
-async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Registry) -> None:
+async def test_losing_the_blob_store_makes_nobody_unready_but_shows(registry: Registry) -> None:
     await _everything_answers(registry)
     await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
+    answer = await registry.get("/-/readiness?all=1")
+    assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (200, "failed")
+
+
+async def test_a_process_that_has_never_seen_its_blob_store_is_not_ready(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "SETTLING_SECONDS", 0.0)
+    await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
+    assert not registry.lifecycle.has_seen_blob_store
     answer = await registry.get("/-/readiness?all=1")
     assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (503, "failed")
 
