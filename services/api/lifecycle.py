@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from shared.usecases.readiness import ReadinessReport
 
+STOPPING = "shutting down"
 SETTLING_SECONDS = 10.0
 """How long a start waits for Redis and a worker; an upload without them still is safe, only slower."""
 
@@ -102,7 +103,7 @@ class Lifecycle:
         if report.blob_store.is_ok:
             self.has_seen_blob_store = True
         if self.is_draining:
-            return "shutting down"
+            return STOPPING
         if not report.database.is_ok:
             return f"database: {report.database.message}"
         if not report.blob_store.is_ok and (report.blob_store.is_another or not self.has_seen_blob_store):
