@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from shared.errors import SettingsInvalid
 from shared.fips import is_openssl_in_fips_mode
@@ -220,6 +220,17 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def _database_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        [directory] = parse_qs(parts.query).get("host", [""])
+        has_socket = parts.scheme == "postgresql" and not parts.hostname and directory.startswith("/")
+    except ValueError:
+        has_socket = False
+    # Where the host would stand, libpq takes nothing, and the directory of a unix socket behind the question mark.
+    return text if has_socket else _url("sqlite", "postgresql")(text)
+
+
 def _redis_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if scheme not in ("redis+sentinel", "rediss+sentinel"):
@@ -263,9 +274,7 @@ _VARIABLES: Mapping[str, _Variable] = {
     "PORT": _Variable("port", _integer(0, 65535), lambda _: 8080),
     "DATA_DIR": _Variable("data_dir", lambda text: Path(_text(text)).absolute(), lambda path: path),
     "EXTERNAL_URL": _Variable("external_url", _http_url, lambda _: None),
-    "DATABASE_URL": _Variable(
-        "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
-    ),
+    "DATABASE_URL": _Variable("database_url", _database_url, lambda path: f"sqlite:///{path}/larder.sqlite3"),
     "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{quote(str(path))}/blobs"),
     "BLOB_REDIRECT_BYTES": _Variable("blob_redirect_bytes", _size, lambda _: None),
     "REDIS_URL": _Variable("redis_url", _redis_url, lambda _: None),

@@ -123,11 +123,8 @@ class PostgresqlServer:
         return f"postgresql://larder@/{database}?host={self._directory}"
 
     def setting(self, database: str) -> str:
-        """Return what LARDER_DATABASE_URL says of it.
-
-        The setting wants a host where one usually stands; what stands behind the question mark wins.
-        """
-        return self.url(database).replace("@/", "@localhost/")
+        """Return what LARDER_DATABASE_URL says of it."""
+        return self.url(database)
 
     def create_database(self) -> str:
         """Make an empty database; return its name."""
