@@ -35,7 +35,7 @@ from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases, make_use_cases
 from shared.backends import Backends, open_backends
 from shared.log import JsonLines
-from shared.metrics import Numbers
+from shared.metrics import Numbers, show_pools
 from shared.settings import Settings
 
 
@@ -63,6 +63,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[READY_ANSWERS] = _ready_answers(app, backends, lifecycle, use_cases)
+        show_pools(app[METRICS].registry, backends.store.pools)
         app[NUMBERS] = Numbers(
             app[METRICS].registry,
             title="larder api",

@@ -15,7 +15,7 @@ from services.worker.metrics import WorkerMetrics, shown
 from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker, scratch_of
 from shared.backends import open_backends
-from shared.metrics import Numbers
+from shared.metrics import Numbers, show_pools
 from shared.settings import Settings
 from shared.usecases.scrub import Scrub
 from shared.usecases.sweep import Sweep, SweepOrphans
@@ -31,6 +31,7 @@ async def serve(settings: Settings) -> None:
         log.info("scratch.cleared", copies=removed)
     async with open_backends(settings) as backends, DistributionInspector(inspections) as inspector:
         metrics = WorkerMetrics()
+        show_pools(metrics.registry, backends.store.pools)
         worker = create_worker(settings, backends, inspector, metrics=metrics, handles_signals=True)
         sweep = Sweep(store=backends.store, queue=backends.queue)
         orphans = SweepOrphans(

@@ -13,10 +13,11 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import LarderError, MetadataUnavailable
-from shared.metadata.doors import NONE_FREE, Session, enter, to_the_end
+from shared.metadata.doors import NONE_FREE, Gate, Session, enter, to_the_end
 from shared.metadata.faults import translated_faults
 from shared.metadata.group_commit import Group, Member
 from shared.metadata.sqlite_connection import SqliteConnection
+from shared.ports.metadata_store import PoolUse
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class SqliteReaders:
     """
 
     connect: Connect
-    gate: asyncio.Semaphore
+    gate: Gate
     places: int
     wait_seconds: float
     free: list[SqliteConnection] = field(default_factory=list)
@@ -55,6 +56,10 @@ class SqliteReaders:
     async def run(self, step: Awaitable[T]) -> T:
         with translated_faults():
             return await step
+
+    def use(self) -> PoolUse:
+        """Return what is done with the connections."""
+        return self.gate.use("readers", idle=len(self.free))
 
     async def close(self) -> None:
         """Close the connections; nobody uses one any more."""
@@ -117,6 +122,11 @@ class SqliteWriter:
     async def run(self, step: Awaitable[T]) -> T:
         with translated_faults(self._directory):
             return await step
+
+    def use(self) -> PoolUse:
+        """Return what is done with the connection."""
+        in_use, is_open = int(self._is_taken), self._connection is not None
+        return PoolUse("writer", in_use=in_use, idle=int(is_open and not in_use), waiting=len(self._waiting), limit=1)
 
     async def close(self) -> None:
         """Close the connection, once the commit that is under way has ended."""

@@ -160,6 +160,7 @@ class Service:
         self._failures: dict[int, int] = {}
         self._endpoints: list[int] = []
         self._turns = count()
+        self._is_over = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -170,12 +171,12 @@ class Service:
     async def listening(self) -> AsyncIterator["Service"]:
         """Take connections until the block ends; when it begins, somebody is ready."""
         async with self._relay.listening(), asyncio.TaskGroup() as group:
-            probing = group.create_task(self._keep_probing())
-            await eventually(self._has_endpoints, what="a replica is ready", timeout_seconds=START_SECONDS)
+            group.create_task(self._keep_probing())
             try:
+                await eventually(self._has_endpoints, what="a replica is ready", timeout_seconds=START_SECONDS)
                 yield self
             finally:
-                probing.cancel()
+                self._is_over.set()
 
     async def wait_for(self, part: Part) -> None:
         """Return when connections go to this process, too."""
@@ -194,7 +195,7 @@ class Service:
 
     async def _keep_probing(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_over.is_set():
             # All that were ever started: those that have ended fail their probes.
             parts = [part for part in self._replicas.parts if part.command == "api"]
             async with asyncio.TaskGroup() as group:
@@ -203,7 +204,9 @@ class Service:
                 self._failures[port] = 0 if probe.result() else self._failures.get(port, _PROBE_FAILURES) + 1
             ready = [port for port in probes if self._failures[port] < _PROBE_FAILURES]
             loop.call_later(_PROPAGATION_SECONDS, self._endpoints.__setitem__, slice(None), ready)
-            await asyncio.sleep(_PROBE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._is_over.wait()
 
 
 async def is_ready(url: str) -> bool:
