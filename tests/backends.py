@@ -118,6 +118,11 @@ class PostgresqlServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def socket(self) -> Path:
+        """Return the unix socket on which it listens."""
+        return self._directory / ".s.PGSQL.5432"
+
     def url(self, database: str) -> str:
         """Return the URL of a database on this server."""
         return f"postgresql://larder@/{database}?host={self._directory}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy import Connection, Dialect, Executable, Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.faults import translated_faults
@@ -155,7 +155,7 @@ class ServerDoor:
         try:
             connection = self.engine.connect()
             try:
-                await self.run(connection.start())
+                await self.run(self._connected(connection))
                 await self.run(connection.begin().start())
                 yield connection
             finally:
@@ -163,6 +163,11 @@ class ServerDoor:
                     await to_the_end(connection.close())
         finally:
             self.gate.release()
+
+    async def _connected(self, connection: AsyncConnection) -> None:
+        # A server that hangs lets each of these wait: the look whether a connection is still good, and a new one.
+        async with asyncio.timeout(self.wait_seconds):
+            await connection.start()
 
     async def run(self, step: Awaitable[T]) -> T:
         # A cancellation breaks the connection off, and PostgreSQL rolls back what was under way.
