@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
             interval=timedelta(seconds=settings.scrub_interval_seconds),
         )
         async with asyncio.TaskGroup() as group:
-            sweeping = group.create_task(keep_sweeping(sweep, orphans))
+            sweeping = group.create_task(keep_sweeping(backends.queue, sweep, orphans))
             scrubbing = group.create_task(keep_scrubbing(scrub)) if settings.scrub_bytes_per_second else None
             beating = group.create_task(keep_beating(backends.queue, worker_id))
             log.info("worker.started", worker_id=worker_id)

@@ -20,6 +20,7 @@ VERDICTS_CHANNEL = "larder:verdicts"
 JOBS_CHANNEL = "larder:jobs-came"
 WORKER_SEEN_KEY = "larder:worker-seen"
 WORKER_SEEN_MS = 15_000
+TURN_KEY_PREFIX = "larder:turn:"
 
 PROCESS_FUNCTION = "process_package_file"
 DESTROY_FUNCTION = "destroy_package_file"
