@@ -21,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.doors import Doors, Gate, ServerDoor
+from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_connection import SqliteConnection
 from shared.metadata.sqlite_doors import SqliteReaders, SqliteWriter
 from shared.metadata.sqlite_driver import connect
@@ -149,7 +150,7 @@ def _beginner(statement: str) -> Callable[[Connection], None]:
 @asynccontextmanager
 async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     engine = _sqlite_doors_engine(path)
-    connection = partial(SqliteConnection, engine, wait_seconds=wait_seconds)
+    connection = partial(SqliteConnection, engine, PreparedStatements(engine.dialect), wait_seconds=wait_seconds)
     # FULL: what was committed survives a power cut. Each connection has to say so for itself.
     # It waits for the write lock by itself, see `sqlite_driver`.
     writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0")

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import insert
+
 from shared.blob_keys import new_blob_key
+from shared.metadata.access_tables import access_tokens, pipelines
 from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageStatus, Project, ProjectId, User
 from shared.names import canonical_version, normalize_name
 from shared.ports.package_rows import NewPackage, NewPackageFile
@@ -99,17 +100,25 @@ async def package_of(registry: Registry, file: PackageFile) -> Package | None:
 async def add_job(registry: Registry, user: User, project: Project) -> str:
     """Return the token of a job that the user has started in the project."""
     secret = f"{JOB_PREFIX}{project.id}-{user.id}"
-    now, later = (at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") for at in (datetime.now(UTC), datetime.now(UTC) + timedelta(1)))
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", timeout=10)) as database, database:
-        (pipeline_id,) = database.execute(
-            "INSERT INTO pipelines (project_id, number, created_at, updated_at) VALUES (?, ?, ?, ?) RETURNING id",
-            (project.id, user.id, now, now),
-        ).fetchone()
-        database.execute(
-            "INSERT INTO access_tokens (kind, digest, name, user_id, project_id, pipeline_id, scopes, expires_at,"
-            " created_at) VALUES ('job', ?, 'job', ?, ?, ?, '[]', ?, ?)",
-            (digest_of(secret), user.id, project.id, pipeline_id, later, now),
+    now = datetime.now(UTC)
+    [(pipeline_id,)] = await registry.rows(
+        insert(pipelines)
+        .values(project_id=project.id, number=user.id, created_at=now, updated_at=now)
+        .returning(pipelines.c.id)
+    )
+    await registry.rows(
+        insert(access_tokens).values(
+            kind="job",
+            digest=digest_of(secret),
+            name="job",
+            user_id=user.id,
+            project_id=project.id,
+            pipeline_id=pipeline_id,
+            scopes=[],
+            expires_at=now + timedelta(days=1),
+            created_at=now,
         )
+    )
     return secret
 
 
@@ -131,8 +140,7 @@ async def add_deploy_token(registry: Registry, project: Project) -> str:
     return secret
 
 
-def audited(registry: Registry, *actions: str) -> list[tuple[Any, ...]]:
+async def audited(registry: Registry, *actions: str) -> list[tuple[Any, ...]]:
     """Return action, actor, target and details of these events, oldest first."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
-        found = database.execute("SELECT action, actor, target, project_id, details FROM audit_events ORDER BY id")
-        return [(*row[:4], json.loads(row[4])) for row in found.fetchall() if row[0] in actions]
+    found = await registry.rows("SELECT action, actor, target, project_id, details FROM audit_events ORDER BY id")
+    return [(*row[:4], json.loads(row[4])) for row in found if row[0] in actions]

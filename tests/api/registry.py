@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import json
-import sqlite3
 import stat
 import warnings
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from sqlalchemy import Executable
 
 from services.api.app import create_app
 from services.api.keys import LIFECYCLE, READY_ANSWERS
@@ -30,6 +30,7 @@ from shared.models import AccessLevel, Project, ProjectId, RegistryAccess, User,
 from shared.settings import Settings
 from shared.usecases.bootstrap import Bootstrap
 from shared.usecases.token_secrets import digest_of
+from tests import rows
 
 ROOT_TOKEN = "glpat-a-token-of-the-tests"
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -183,14 +184,13 @@ class Registry:
         async with self.backends.store.writing() as rows:
             await rows.tenants.add_project_member(project, user.id, level=level, expires_at=None)
 
-    def traces(self) -> dict[str, int]:
+    async def rows(self, statement: str | Executable, **values: Any) -> list[tuple[Any, ...]]:
+        """Carry out a statement behind the registry's back; return the rows that it gives."""
+        return await rows.execute(self.settings.database_url, statement, **values)
+
+    async def traces(self) -> dict[str, int]:
         """Return how many packages, files and blobs there are, temporary ones among the blobs."""
-        with sqlite3.connect(self.settings.data_dir / "larder.sqlite3") as database:
-            counts = {
-                table: int(database.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - names above
-                for table in ("packages", "package_files")
-            }
-        database.close()
+        counts = {table: await rows.count(self.settings.database_url, table) for table in ("packages", "package_files")}
         return counts | {"blobs": len(self.blobs_on_disk())}
 
     def blobs_on_disk(self) -> list[Path]:

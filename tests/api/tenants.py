@@ -1,9 +1,10 @@
 """Groups with projects in them, and tokens of all kinds, for tests that need more than one project."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import func, insert, select
+
+from shared.metadata.access_tables import job_token_allowlist, pipelines
 from shared.models import AccessLevel, Namespace, Pipeline, PipelineId, Project, RegistryAccess, User, Visibility
 from shared.ports.token_rows import TokenSource
 from shared.principals import READ_PACKAGES
@@ -72,11 +73,11 @@ async def add_deploy_token(
 
 async def add_job_token(registry: Registry, project: Project, user: User, secret: str) -> None:
     """Add the token of a job that this user has started in this project, in a pipeline of its own."""
-    [pipeline_id] = write_rows(
-        registry,
-        "INSERT INTO pipelines (project_id, number, created_at, updated_at) "
-        "SELECT ?, coalesce(max(id), 0) + 1, ?, ? FROM pipelines",
-        (project.id, "2026-11-21T12:00:00.000000Z", "2026-11-21T12:00:00.000000Z"),
+    number = select(func.coalesce(func.max(pipelines.c.id), 0) + 1).scalar_subquery()
+    [(pipeline_id,)] = await registry.rows(
+        insert(pipelines)
+        .values(project_id=project.id, number=number, created_at=NOW, updated_at=NOW)
+        .returning(pipelines.c.id)
     )
     pipeline = Pipeline(
         id=PipelineId(pipeline_id),
@@ -98,16 +99,7 @@ async def add_job_token(registry: Registry, project: Project, user: User, secret
         )
 
 
-def let_jobs_in(registry: Registry, project: Project, *, of: Project) -> None:
-    write_rows(
-        registry,
-        "INSERT INTO job_token_allowlist (project_id, allowed_project_id, created_at) VALUES (?, ?, ?)",
-        (project.id, of.id, "2026-11-21T12:00:00.000000Z"),
+async def let_jobs_in(registry: Registry, project: Project, *, of: Project) -> None:
+    await registry.rows(
+        insert(job_token_allowlist).values(project_id=project.id, allowed_project_id=of.id, created_at=NOW)
     )
-
-
-def write_rows(registry: Registry, statement: str, *rows: tuple[object, ...]) -> list[int]:
-    """Write what no port writes yet; return the new ids."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database, database:
-        ids = [database.execute(statement, row).lastrowid for row in rows]
-    return [number for number in ids if number is not None]

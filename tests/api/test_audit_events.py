@@ -1,7 +1,6 @@
 """Every change leaves one audit event, in the transaction that makes it; what is refused leaves none."""
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from tests.api.audited_write import Write
 from tests.api.package_writes import PACKAGE_WRITES
 from tests.api.published import publish
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
+from tests.rows import everything, take_no_more
 
 WRITES = [*PACKAGE_WRITES, *ACCESS_GRANTS, *ACCESS_CHANGES]
 """Those about packages stand first: the others change who may write some, and delete what they are in."""
@@ -103,16 +103,15 @@ class Scene:
         names = {name: self.places[word] for name, word in write.names.items()}
         if write.file is not None:
             file_name, content = write.file
-            return await self.registry.upload(
+            answer = await self.registry.upload(
                 content, file_name=file_name, token=token, to=names["project"], method=method, **write.form
             )
+            [(self.places["newest file"],)] = await self.registry.rows("SELECT max(id) FROM package_files")
+            return answer
         return await self.send(method, path.format(**names), write.body, token=token)
 
     def fill(self, text: str, answer: Answer | None = None) -> str:
         """Return the text with ids for words: `<team>` is a place, `{id}` stands in the answer."""
-        if "<newest file>" in text:
-            newest = max(row["id"] for row in self.rows()["package_files"])
-            text = text.replace("<newest file>", str(newest))
         for word, number in self.places.items():
             text = text.replace(f"<{word}>", str(number))
         return text.format(**answer.json) if answer is not None and "{" in text else text
@@ -128,30 +127,14 @@ class Scene:
             "details": None if write.details is None else self._filled(write.details),
         }
 
-    def events(self) -> list[dict[str, Any]]:
+    async def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first."""
-        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
-            database.row_factory = sqlite3.Row
-            rows = [dict(row) for row in database.execute("SELECT * FROM audit_events ORDER BY id")]
-        database.close()
-        return [{**row, "details": json.loads(row["details"]) if row["details"] else None} for row in rows]
+        return (await self.rows())["audit_events"]
 
-    def rows(self) -> dict[str, list[dict[str, Any]]]:
+    async def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return all that is in the database, but for when tokens were used."""
-        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
-            tables = [row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-            database.row_factory = sqlite3.Row
-            found = {}
-            for table in tables:
-                rows = database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - the schema's own names
-                found[table] = [{**dict(row), "last_used_at": None} for row in rows]
-        database.close()
-        return found
-
-    def execute(self, statement: str) -> None:
-        with sqlite3.connect(self.registry.settings.data_dir / "larder.sqlite3") as database:
-            database.execute(statement)
-        database.close()
+        found = await everything(self.registry.settings.database_url)
+        return {table: [{**row, "last_used_at": None} for row in rows] for table, rows in found.items()}
 
     def _filled(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self._value(value) for name, value in body.items()}
@@ -194,9 +177,7 @@ async def scene(bare_registry: Registry) -> Scene:
         await registry.add_token(user, tokens[f"{name} reading"], scopes=("read_api",))
     for purpose in ("revoke", "rotate"):
         await registry.add_token(users["owner"], f"glpat-of-owner-to-{purpose}")
-    with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
-        named = dict(database.execute("SELECT name, id FROM access_tokens").fetchall())
-    database.close()
+    named = dict(await registry.rows("SELECT name, id FROM access_tokens"))
     places = {
         **{name: int(user.id) for name, user in users.items()},
         **{f"token of {name}": named[token] for name, token in tokens.items() if token in named},
@@ -279,10 +260,10 @@ def test_every_endpoint_that_changes_something_is_tried_here() -> None:
 
 async def test_a_change_leaves_one_event_that_tells_who_did_what(scene: Scene) -> None:
     for write in WRITES:
-        before = len(scene.events())
+        before = len(await scene.events())
         answer = await scene.write(write, token=scene.tokens[write.by])
         assert answer.status == write.status, (write.endpoint, answer.body)
-        [event] = scene.events()[before:]
+        [event] = (await scene.events())[before:]
         told = scene.expected(write, answer)
         found = {name: event[name] for name in told}
         if write.details is None:
@@ -291,17 +272,17 @@ async def test_a_change_leaves_one_event_that_tells_who_did_what(scene: Scene) -
 
 
 async def test_what_cannot_be_told_is_not_done(scene: Scene) -> None:
-    scene.execute("CREATE TRIGGER mute BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'mute'); END")
-    before = scene.rows()
+    await take_no_more(scene.registry.settings.database_url, "audit_events")
+    before = await scene.rows()
     with capture_logs():
         for write in WRITES:
             answer = await scene.write(write, token=scene.tokens[write.by])
             assert answer.status == 500, write.endpoint
-            assert scene.rows() == before, write.endpoint
+            assert await scene.rows() == before, write.endpoint
 
 
 async def test_what_is_refused_leaves_no_event_and_changes_nothing(scene: Scene) -> None:
-    before = scene.rows()
+    before = await scene.rows()
     for write in WRITES:
         refusals: list[tuple[str | None, int]] = [(None, write.unasked)]
         if write.refused is not None:
@@ -310,35 +291,35 @@ async def test_what_is_refused_leaves_no_event_and_changes_nothing(scene: Scene)
         for token, status in refusals:
             answer = await scene.write(write, token=token)
             assert answer.status == status, (write.endpoint, token, answer.body)
-            assert scene.rows() == before, (write.endpoint, token)
+            assert await scene.rows() == before, (write.endpoint, token)
     for method, path, body, status in INVALID:
         answer = await scene.send(method, path, body, token=ROOT_TOKEN)
         assert answer.status == status, (method, path, answer.body)
-        assert scene.rows() == before, (method, path)
+        assert await scene.rows() == before, (method, path)
 
 
 async def test_what_is_so_already_leaves_no_event(scene: Scene) -> None:
-    before = scene.rows()
+    before = await scene.rows()
     for method, path, body in UNCHANGED:
         answer = await scene.send(method, path, body, token=ROOT_TOKEN)
         assert answer.status < 300, (method, path, answer.body)
-        assert scene.rows() == before, (method, path)
+        assert await scene.rows() == before, (method, path)
 
 
 async def test_all_who_become_members_at_once_are_told_of(scene: Scene) -> None:
-    before = len(scene.events())
+    before = len(await scene.events())
     users = f"{scene.places['stranger']},{scene.places['active']}"
     answer = await scene.send(
         "POST", f"{API}/groups/team/members", {"user_id": users, "access_level": 30}, token=ROOT_TOKEN
     )
     assert answer.status == 201
-    told = [(event["action"], event["target"]) for event in scene.events()[before:]]
+    told = [(event["action"], event["target"]) for event in (await scene.events())[before:]]
     assert told == [("member.added", scene.fill(f"user:<{name}>")) for name in ("stranger", "active")]
 
 
 async def test_memberships_that_end_with_one_of_the_group_are_counted(scene: Scene) -> None:
-    before = len(scene.events())
+    before = len(await scene.events())
     answer = await scene.send("DELETE", f"{API}/groups/team/members/<leaver>", {}, token=ROOT_TOKEN)
     assert answer.status == 204
-    [event] = scene.events()[before:]
+    [event] = (await scene.events())[before:]
     assert event["details"] == {"level": 10, "expires_at": None, "memberships_below": 1}

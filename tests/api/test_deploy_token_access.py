@@ -1,6 +1,5 @@
 """What a deploy token opens, wherever it stands in a request: the contract's tables, as far as projects go."""
 
-import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -272,11 +271,9 @@ async def test_a_deploy_token_publishes_and_its_name_stands_beside_the_file(regi
     assert (fetched.status, fetched.body) == (200, WHEEL)
     missing = await registry.get(f"{registry.pypi_of(own.id)}/simple/none/", token=None, Authorization=token)
     assert (missing.status, missing.body) == (404, b'{"message":"404 Package Not Found"}')
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
-    (uploader,) = database.execute("SELECT uploader_kind, uploader_id, token_id FROM package_files").fetchall()
-    ((actor,),) = database.execute("SELECT actor FROM audit_events WHERE action = 'package_file.uploaded'").fetchall()
-    (creator,) = database.execute("SELECT creator_id FROM packages").fetchone()
-    database.close()
+    (uploader,) = await registry.rows("SELECT uploader_kind, uploader_id, token_id FROM package_files")
+    ((actor,),) = await registry.rows("SELECT actor FROM audit_events WHERE action = 'package_file.uploaded'")
+    ((creator,),) = await registry.rows("SELECT creator_id FROM packages")
     assert uploader == ("deploy_token", made["id"], made["id"])
     assert (actor, creator) == (f"deploy_token:{made['id']}", None)
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,12 +96,10 @@ async def test_a_token_is_made_whose_secret_is_told_once(scene: Scene) -> None:
 
 async def test_nothing_but_the_digest_of_a_secret_is_kept(scene: Scene) -> None:
     made = (await scene.create()).json
-    database = sqlite3.connect(scene.registry.settings.data_dir / "larder.sqlite3")
-    kept = database.execute("SELECT * FROM access_tokens WHERE id = ?", (made["id"],)).fetchone()
-    told = database.execute(
-        "SELECT action, actor, target, project_id, namespace_id, details FROM audit_events ORDER BY id DESC"
-    ).fetchone()
-    database.close()
+    (kept,) = await scene.registry.rows("SELECT * FROM access_tokens WHERE id = :id", id=made["id"])
+    (*_, told) = await scene.registry.rows(
+        "SELECT action, actor, target, project_id, namespace_id, details FROM audit_events ORDER BY id"
+    )
     assert hashlib.sha256(made["token"].encode()).hexdigest() in kept
     assert made["token"] not in str(kept) + str(told)
     source = (scene.source.id, None) if scene.kind == "projects" else (None, scene.source.id)
@@ -173,7 +170,7 @@ async def test_a_malformed_token_is_refused_and_leaves_nothing(bare_registry: Re
         answer = await scene.create(**changes)
         assert (answer.status, answer.json) == (400, body), changes
     assert await scene.names() == []
-    assert "deploy_token.created" not in audit_actions(bare_registry)
+    assert "deploy_token.created" not in await audit_actions(bare_registry)
 
 
 async def test_who_may_do_what_with_the_tokens_of_a_project_or_group(scene: Scene) -> None:
@@ -297,11 +294,9 @@ async def test_a_revoked_token_is_gone_and_remembered(scene: Scene) -> None:
     for method in ("GET", "DELETE"):
         gone = await scene.registry.ask(method, f"{scene.url}/{made['id']}")
         assert (gone.status, gone.body) == (404, NO_TOKEN)
-    database = sqlite3.connect(scene.registry.settings.data_dir / "larder.sqlite3")
-    revoked = database.execute("SELECT id FROM access_tokens WHERE revoked_at IS NOT NULL").fetchall()
-    database.close()
+    revoked = await scene.registry.rows("SELECT id FROM access_tokens WHERE revoked_at IS NOT NULL")
     assert revoked == [(made["id"],)]
-    assert audit_actions(scene.registry)[-3:] == [
+    assert (await audit_actions(scene.registry))[-3:] == [
         "deploy_token.created",
         "deploy_token.created",
         "deploy_token.revoked",
@@ -317,7 +312,7 @@ async def test_a_token_is_revoked_once_by_however_many(scene: Scene) -> None:
             for _ in range(8)
         ]
     assert sorted(task.result().status for task in tasks) == [204] + 7 * [404]
-    assert audit_actions(scene.registry).count("deploy_token.revoked") == 1
+    assert (await audit_actions(scene.registry)).count("deploy_token.revoked") == 1
 
 
 async def test_a_token_is_found_with_its_own_source_only(scene: Scene) -> None:

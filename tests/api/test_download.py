@@ -1,7 +1,5 @@
 """Downloads of files and of the metadata beside them."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -125,8 +123,7 @@ async def test_the_tag_outlives_a_restart_and_a_touch(published: Registry) -> No
 
 
 async def test_a_file_that_came_before_the_clock_was_set_back_is_not_from_the_future(published: Registry) -> None:
-    with closing(sqlite3.connect(published.settings.data_dir / "larder.sqlite3", timeout=30)) as database, database:
-        database.execute("UPDATE package_files SET created_at = '2999-01-01T00:00:00.000000Z'")
+    await published.rows("UPDATE package_files SET created_at = '2999-01-01T00:00:00.000000Z'")
 
     answer = await published.get(f"{published.pypi}/{PATH}")
 

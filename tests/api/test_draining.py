@@ -113,4 +113,4 @@ async def _begin(connection: RawConnection, registry: Registry) -> None:
 
 
 async def _has_row(registry: Registry) -> bool:
-    return registry.traces()["package_files"] == 1
+    return (await registry.traces())["package_files"] == 1

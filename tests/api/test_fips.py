@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any, NoReturn
 
 import pytest
@@ -54,7 +52,7 @@ async def test_uploads_are_published_without_any_md5(registry: Registry) -> None
     assert told["file_md5"] is None
     assert told["file_sha1"] == hashlib.sha1(WHEEL, usedforsecurity=False).hexdigest()
     assert told["file_sha256"] == SHA256
-    assert _stored(registry) == (None, {"name": ["pkg"], "version": ["1.0"], "sha256_digest": [SHA256]})
+    assert await _stored(registry) == (None, {"name": ["pkg"], "version": ["1.0"], "sha256_digest": [SHA256]})
 
 
 async def test_an_upload_that_does_not_say_its_sha256_is_refused_and_leaves_no_trace(bare_registry: Registry) -> None:
@@ -63,7 +61,7 @@ async def test_an_upload_that_does_not_say_its_sha256_is_refused_and_leaves_no_t
 
         assert (answer.status, answer.body) == (422, UNPROCESSABLE)
         assert answer.headers["content-type"] == "application/json"
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
     assert bare_registry.blobs_held_open() == 0
 
 
@@ -105,7 +103,7 @@ async def test_a_wrong_sha256_is_refused_as_ever(registry: Registry) -> None:
 
     assert answer.status == 400
     assert answer.json["message"].endswith("sha256_digest does not match the uploaded file")
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
 
 
 async def test_an_md5_is_passed_over_whatever_it_says(registry: Registry) -> None:
@@ -113,13 +111,13 @@ async def test_an_md5_is_passed_over_whatever_it_says(registry: Registry) -> Non
         answer = await registry.upload(WHEEL, sha256_digest=SHA256, md5_digest=md5)
         assert (answer.status, answer.body) == (201, CREATED)
 
-    assert _stored(registry) == (None, {"name": ["pkg"], "version": ["1.0"], "sha256_digest": [SHA256]})
+    assert await _stored(registry) == (None, {"name": ["pkg"], "version": ["1.0"], "sha256_digest": [SHA256]})
 
 
 async def test_the_md5_of_a_file_from_before_is_nowhere_shown(registry: Registry) -> None:
     before = await publish(registry)
     assert before.sha256
-    stored, _ = _stored(registry)
+    stored, _ = await _stored(registry)
     assert stored
     of_package = f"/api/v4/projects/{registry.project_id}/packages/{before.package_id}"
 
@@ -141,8 +139,7 @@ async def test_the_md5_of_a_file_from_before_is_nowhere_shown(registry: Registry
 @pytest.mark.usefixtures("_no_md5")
 async def test_a_file_from_before_is_joined_and_added_to(registry: Registry) -> None:
     first = await registry.upload(WHEEL, sha256_digest=SHA256)
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database, database:
-        database.execute("UPDATE package_files SET md5 = ?", (MD5,))
+    await registry.rows("UPDATE package_files SET md5 = :md5", md5=MD5)
     again = await registry.upload(WHEEL, sha256_digest=SHA256, md5_digest="0" * 32)
     sdist = build_sdist("pkg", "1.0")
     beside = await registry.upload(sdist, file_name=sdist_file_name("pkg", "1.0"), sha256_digest=sha256(sdist))
@@ -150,12 +147,11 @@ async def test_a_file_from_before_is_joined_and_added_to(registry: Registry) -> 
     assert (first.status, again.status, beside.status) == (201, 201, 201)
 
 
-def _stored(registry: Registry) -> tuple[str | None, dict[str, list[str]]]:
+async def _stored(registry: Registry) -> tuple[str | None, dict[str, list[str]]]:
     """Return the MD5 and the form of the only file."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
-        [(md5, form)] = database.execute(
-            "SELECT md5, form FROM package_files JOIN package_file_metadata ON file_id = package_files.id"
-        )
+    [(md5, form)] = await registry.rows(
+        "SELECT md5, form FROM package_files JOIN package_file_metadata ON file_id = package_files.id"
+    )
     return md5, json.loads(form)
 
 

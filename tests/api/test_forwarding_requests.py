@@ -159,7 +159,7 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     other = await registry.add_project("other")
 
     refused = await registry.upload(b"no wheel at all")
-    assert (refused.status, registry.traces()) == (400, NOTHING)
+    assert (refused.status, await registry.traces()) == (400, NOTHING)
     assert await is_forwarded(registry, name="pkg")
 
     assert (await registry.upload(WHEEL)).status == 201
@@ -173,7 +173,7 @@ async def test_a_name_that_was_ever_in_the_project_is_not_forwarded(registry: Re
     assert not await is_forwarded(registry, name="pkg")
 
     async def is_gone() -> bool:
-        return registry.traces() == NOTHING
+        return await registry.traces() == NOTHING
 
     await eventually(is_gone, what="the worker has removed all of it", timeout_seconds=60)
     assert not await is_forwarded(registry, name="pkg")

@@ -264,9 +264,9 @@ async def test_a_group_shows_and_serves_each_caller_what_they_may_pull(registry:
     await add_deploy_token(registry, top, "gldt-code", scopes=("read_repository",))
     await add_job_token(registry, projects["secret"], reporter, "glcbt-secret")
     await add_job_token(registry, tree.elsewhere, visiting, "glcbt-elsewhere")
-    let_jobs_in(registry, projects["deep"], of=projects["secret"])
-    let_jobs_in(registry, projects["off"], of=projects["secret"])
-    let_jobs_in(registry, projects["anyone"], of=tree.elsewhere)
+    await let_jobs_in(registry, projects["deep"], of=projects["secret"])
+    await let_jobs_in(registry, projects["off"], of=projects["secret"])
+    await let_jobs_in(registry, projects["anyone"], of=tree.elsewhere)
 
     all_of_it = {"open", "inner", "secret", "anyone", "deep"}
     job = "gitlab-ci-token"

@@ -1,7 +1,6 @@
 """Groups: listed, shown, changed and deleted, with the bodies that clients get."""
 
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -46,15 +45,12 @@ def paths(answer: Answer) -> list[str]:
     return [one["full_path"] for one in answer.json]
 
 
-def rows_of(registry: Registry, query: str) -> list[str]:
-    with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
-        found = database.execute(query).fetchall()
-    database.close()
-    return [str(row[0]) for row in found]
+async def rows_of(registry: Registry, query: str) -> list[str]:
+    return [str(row[0]) for row in await registry.rows(query)]
 
 
-def audit_actions(registry: Registry) -> list[str]:
-    return rows_of(registry, "SELECT action FROM audit_events ORDER BY id")
+async def audit_actions(registry: Registry) -> list[str]:
+    return await rows_of(registry, "SELECT action FROM audit_events ORDER BY id")
 
 
 async def test_a_group_is_shown_whole_by_number_and_by_path(bare_registry: Registry) -> None:
@@ -233,7 +229,7 @@ async def test_an_owner_changes_a_group(bare_registry: Registry) -> None:
     assert shown.body == answer.body
     reset = await send(bare_registry, "PUT", f"{API}/team", {"pypi_package_requests_forwarding": None}, token=token)
     assert reset.json["pypi_package_requests_forwarding"] is None
-    assert audit_actions(bare_registry)[-2:] == ["group.changed", "group.changed"]
+    assert (await audit_actions(bare_registry))[-2:] == ["group.changed", "group.changed"]
 
 
 async def test_what_the_instance_has_locked_no_group_decides(bare_registry: Registry) -> None:
@@ -324,7 +320,7 @@ async def test_a_deleted_group_is_gone_at_once_and_its_packages_soon(registry: R
     again = await registry.post_json(API, {"name": "Team", "path": "team"})
     assert again.status == 201
     assert again.json["id"] > project.namespace.id
-    assert "group.deleted" in audit_actions(registry)
+    assert "group.deleted" in await audit_actions(registry)
     await Sweep(registry.backends.store, registry.backends.queue)()
-    assert rows_of(registry, "SELECT status FROM packages") == ["pending_destruction"]
-    assert rows_of(registry, "SELECT status FROM package_files") == ["pending_destruction"]
+    assert await rows_of(registry, "SELECT status FROM packages") == ["pending_destruction"]
+    assert await rows_of(registry, "SELECT status FROM package_files") == ["pending_destruction"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import sqlite3
 
 import pytest
 
@@ -96,7 +95,7 @@ async def test_a_draining_process_is_unready(registry: Registry) -> None:
 
 async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Registry) -> None:
     await _everything_answers(registry)
-    await asyncio.to_thread(_change_schema, registry)
+    await registry.rows("UPDATE alembic_version SET version_num = 'future'")
     answer = await registry.get("/-/readiness?all=1")
     assert answer.status == 503
     assert answer.json["database_check"][0]["status"] == "failed"
@@ -118,13 +117,6 @@ async def test_a_process_that_has_never_seen_its_blob_store_is_not_ready(
     assert not registry.lifecycle.has_seen_blob_store
     answer = await registry.get("/-/readiness?all=1")
     assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (503, "failed")
-
-
-def _change_schema(registry: Registry) -> None:
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
-    with database:
-        database.execute("UPDATE alembic_version SET version_num = 'future'")
-    database.close()
 
 
 async def _everything_answers(registry: Registry) -> None:

@@ -1,6 +1,5 @@
 """Settings and limits of the instance over HTTP, and that they decide from the next request on."""
 
-import sqlite3
 from typing import Any
 
 import pytest
@@ -50,10 +49,8 @@ async def test_settings_are_told_changed_and_kept(bare_registry: Registry) -> No
     assert (answer.status, answer.json) == (200, DEFAULTS | changes)
     assert (await put(bare_registry, SETTINGS, "unknown=1")).json == DEFAULTS | changes
     assert (await bare_registry.get(SETTINGS)).json == DEFAULTS | changes
-    with sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3") as database:
-        told = database.execute("SELECT actor, details FROM audit_events WHERE action LIKE 'instance_settings.%'")
-        assert [(actor, "forwarding" in details) for actor, details in told] == [("user:1", True)]
-    database.close()
+    told = await bare_registry.rows("SELECT actor, details FROM audit_events WHERE action LIKE 'instance_settings.%'")
+    assert [(actor, "forwarding" in details) for actor, details in told] == [("user:1", True)]
 
 
 @pytest.mark.parametrize(

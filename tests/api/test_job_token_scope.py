@@ -1,6 +1,6 @@
 """Whose jobs a project lets in, over HTTP."""
 
-import sqlite3
+import json
 from typing import Any
 
 import pytest
@@ -32,14 +32,11 @@ def seen(answer: Answer) -> tuple[int, bytes]:
     return answer.status, answer.body
 
 
-def told(registry: Registry) -> list[tuple[Any, ...]]:
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
-    found = database.execute(
-        "SELECT action, target, json_extract(details, '$.target') FROM audit_events"
-        " WHERE action LIKE 'job_token_scope.%' ORDER BY id"
-    ).fetchall()
-    database.close()
-    return found
+async def told(registry: Registry) -> list[tuple[Any, ...]]:
+    found = await registry.rows(
+        "SELECT action, target, details FROM audit_events WHERE action LIKE 'job_token_scope.%' ORDER BY id"
+    )
+    return [(action, target, json.loads(details).get("target")) for action, target, details in found]
 
 
 async def add_group(
@@ -75,7 +72,7 @@ async def test_the_list_is_switched_off_and_on(bare_registry: Registry) -> None:
         ({"enabled": []}, "enabled is invalid"),
     ):
         assert seen(await patch_json(bare_registry, url, body)) == (400, wrong(problem))
-    assert [action for action, _, _ in told(bare_registry)] == [
+    assert [action for action, _, _ in await told(bare_registry)] == [
         "job_token_scope.disabled",
         "job_token_scope.enabled",
         "job_token_scope.disabled",
@@ -101,7 +98,7 @@ async def test_projects_are_put_on_the_list_and_taken_from_it(bare_registry: Reg
     assert seen(await bare_registry.ask("DELETE", f"{url}/{other.id}")) == (204, b"")
     assert seen(await bare_registry.ask("DELETE", f"{url}/{other.id}")) == not_there
     assert [one["id"] for one in (await bare_registry.get(url)).json] == [project.id]
-    assert told(bare_registry) == [
+    assert await told(bare_registry) == [
         ("job_token_scope.added", f"project:{project.id}", f"project:{other.id}"),
         ("job_token_scope.removed", f"project:{project.id}", f"project:{other.id}"),
     ]
@@ -124,7 +121,7 @@ async def test_groups_are_put_on_the_list_and_taken_from_it(bare_registry: Regis
     assert seen(await bare_registry.ask("DELETE", f"{url}/{group.id}")) == (204, b"")
     assert seen(await bare_registry.ask("DELETE", f"{url}/{group.id}")) == not_there
     assert [one["id"] for one in (await bare_registry.get(url)).json] == [sub.id]
-    assert [target for _, _, target in told(bare_registry)] == [f"group:{one.id}" for one in (sub, group, group)]
+    assert [target for _, _, target in await told(bare_registry)] == [f"group:{one.id}" for one in (sub, group, group)]
 
 
 async def test_what_the_caller_cannot_see_is_not_let_in(bare_registry: Registry) -> None:

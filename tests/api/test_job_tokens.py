@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,13 +31,6 @@ NO_USER = b'{"message":"404 User Not Found"}'
 
 def seconds_left(expires_at: str) -> float:
     return (datetime.fromisoformat(expires_at) - datetime.now(UTC)).total_seconds()
-
-
-def rows_of(registry: Registry, statement: str) -> list[tuple[Any, ...]]:
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
-    found = database.execute(statement).fetchall()
-    database.close()
-    return found
 
 
 async def test_a_maintainer_lets_a_job_of_his_begin(bare_registry: Registry) -> None:
@@ -76,8 +68,8 @@ async def test_a_maintainer_lets_a_job_of_his_begin(bare_registry: Registry) -> 
 
 async def test_nothing_but_the_digest_of_a_secret_is_kept(bare_registry: Registry) -> None:
     made = (await mint(bare_registry, bare_registry.project_id, {"pipeline": PIPELINE})).json
-    ((*kept,),) = rows_of(bare_registry, "SELECT * FROM access_tokens WHERE kind = 'job'")
-    (*_, told) = rows_of(bare_registry, "SELECT action, actor, target, project_id, details FROM audit_events")
+    ((*kept,),) = await bare_registry.rows("SELECT * FROM access_tokens WHERE kind = 'job'")
+    (*_, told) = await bare_registry.rows("SELECT action, actor, target, project_id, details FROM audit_events")
     assert hashlib.sha256(made["token"].encode()).hexdigest() in kept
     assert made["token"] not in str(kept) + str(told)
     assert told[:4] == ("job_token.created", "user:1", f"job_token:{made['id']}", bare_registry.project_id)
@@ -228,7 +220,7 @@ async def test_the_same_pipeline_again_is_brought_up_to_date(bare_registry: Regi
     assert (second["user_id"], second["pipeline"]["user"]["id"]) == (ada.id, 1)
     assert second["pipeline"] | {"updated_at": ""} == {**first["pipeline"], "status": "success", "updated_at": ""}
     assert elsewhere["pipeline"]["ref"] is None
-    assert len(rows_of(bare_registry, "SELECT id FROM pipelines")) == 2
+    assert len(await bare_registry.rows("SELECT id FROM pipelines")) == 2
 
 
 async def test_the_jobs_that_run_are_listed_newest_first_without_their_secrets(bare_registry: Registry) -> None:
@@ -276,7 +268,7 @@ async def test_a_job_is_ended_by_who_began_it_by_its_user_and_by_administrators(
     personal = await bare_registry.ask("DELETE", f"{url}/1")
     assert (other_project.status, personal.status) == (404, 404)
     assert (await bare_registry.ask("DELETE", "/api/v4/projects/999/job_tokens/1")).body == NO_PROJECT
-    told = rows_of(bare_registry, "SELECT actor, target FROM audit_events WHERE action = 'job_token.revoked'")
+    told = await bare_registry.rows("SELECT actor, target FROM audit_events WHERE action = 'job_token.revoked'")
     assert told[0] == (f"user:{people['minter'][0].id}", f"job_token:{by_minter}")
     assert len(told) == 4
 

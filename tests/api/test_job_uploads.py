@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
-from typing import Any
 
 import aiohttp
 import gitlab
@@ -23,13 +21,6 @@ LINKS = """
     JOIN packages p ON p.id = l.package_id LEFT JOIN package_files f ON f.id = l.package_file_id
     ORDER BY l.id
 """
-
-
-def rows_of(registry: Registry, statement: str) -> list[tuple[Any, ...]]:
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")
-    found = database.execute(statement).fetchall()
-    database.close()
-    return found
 
 
 async def upload(
@@ -56,21 +47,21 @@ async def test_a_package_is_linked_once_to_a_pipeline_and_each_file_that_it_brou
         ("pkg 1.0", WHEEL_NAME, project.id, 7),
         ("pkg 1.0", SDIST_NAME, project.id, 7),
     ]
-    assert rows_of(registry, LINKS) == linked
+    assert await registry.rows(LINKS) == linked
     # The very same bytes are there already: nothing changes, so the pipeline that brought them stays the only one.
     assert (await upload(registry, project, eight, WHEEL, WHEEL_NAME)).status == 201
-    assert rows_of(registry, LINKS) == linked
+    assert await registry.rows(LINKS) == linked
     newer = build_wheel("pkg", "2.0")
     assert (await upload(registry, project, eight, newer, "pkg-2.0-py3-none-any.whl", version="2.0")).status == 201
-    assert rows_of(registry, LINKS)[3:] == [
+    assert (await registry.rows(LINKS))[3:] == [
         ("pkg 2.0", None, project.id, 8),
         ("pkg 2.0", "pkg-2.0-py3-none-any.whl", project.id, 8),
     ]
-    assert rows_of(registry, "SELECT DISTINCT creator_id FROM packages") == [(ada.id,)]
-    tokens = rows_of(registry, "SELECT id FROM access_tokens WHERE kind = 'job' ORDER BY id")
-    uploaders = rows_of(registry, "SELECT uploader_kind, uploader_id, token_id FROM package_files ORDER BY id")
+    assert await registry.rows("SELECT DISTINCT creator_id FROM packages") == [(ada.id,)]
+    tokens = await registry.rows("SELECT id FROM access_tokens WHERE kind = 'job' ORDER BY id")
+    uploaders = await registry.rows("SELECT uploader_kind, uploader_id, token_id FROM package_files ORDER BY id")
     assert uploaders[:2] == [("job", tokens[0][0], tokens[0][0]), ("job", tokens[2][0], tokens[2][0])]
-    actors = rows_of(registry, "SELECT actor FROM audit_events WHERE action = 'package_file.uploaded' ORDER BY id")
+    actors = await registry.rows("SELECT actor FROM audit_events WHERE action = 'package_file.uploaded' ORDER BY id")
     assert actors[:2] == [(f"job_token:{tokens[0][0]}",), (f"job_token:{tokens[2][0]}",)]
 
 
@@ -83,7 +74,7 @@ async def test_a_job_that_publishes_elsewhere_leaves_its_own_projects_pipeline(r
     url = f"/api/v4/projects/{target.id}/job_token_scope/allowlist"
     assert (await registry.post_json(url, {"target_project_id": source.id})).status == 201
     assert (await upload(registry, target, job, WHEEL, WHEEL_NAME)).status == 201
-    assert rows_of(registry, LINKS) == [("pkg 1.0", None, source.id, 7), ("pkg 1.0", WHEEL_NAME, source.id, 7)]
+    assert await registry.rows(LINKS) == [("pkg 1.0", None, source.id, 7), ("pkg 1.0", WHEEL_NAME, source.id, 7)]
 
 
 async def test_what_users_upload_and_what_is_refused_is_linked_to_nothing(registry: Registry) -> None:
@@ -95,8 +86,8 @@ async def test_what_users_upload_and_what_is_refused_is_linked_to_nothing(regist
     for refused in (broken, taken):
         assert refused.status == 400
         assert json.loads(refused.body)["message"].startswith("400 Bad request - Validation failed: ")
-    assert rows_of(registry, LINKS) == []
-    assert len(rows_of(registry, "SELECT id FROM package_files")) == 1
+    assert await registry.rows(LINKS) == []
+    assert len(await registry.rows("SELECT id FROM package_files")) == 1
 
 
 async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_left(registry: Registry) -> None:
@@ -108,7 +99,7 @@ async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_lef
         jobs[level] = await begin(registry, project, user)
     for content, name in ((WHEEL, WHEEL_NAME), (SDIST, SDIST_NAME)):
         assert (await upload(registry, project, jobs[AccessLevel.DEVELOPER], content, name)).status == 201
-    ((package_id, wheel_id),) = rows_of(registry, "SELECT package_id, min(id) FROM package_files")
+    ((package_id, wheel_id),) = await registry.rows("SELECT package_id, min(id) FROM package_files")
     package = f"/api/v4/projects/{project.id}/packages/{package_id}"
     wheel = f"{package}/package_files/{wheel_id}"
 
@@ -116,7 +107,7 @@ async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_lef
         return (await registry.ask("DELETE", url, token=None, JOB_TOKEN=jobs[level])).status
 
     async def is_linked_only(*expected: tuple[str, str | None, int, int]) -> bool:
-        return rows_of(registry, LINKS) == [*expected]
+        return await registry.rows(LINKS) == [*expected]
 
     assert await delete(wheel, AccessLevel.DEVELOPER) == await delete(package, AccessLevel.DEVELOPER) == 403
     assert await delete(wheel, AccessLevel.MAINTAINER) == 204

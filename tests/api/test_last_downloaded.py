@@ -1,8 +1,6 @@
 """When packages were last downloaded: noted beside the downloads, and seldom."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +12,7 @@ from shared.settings import Settings
 from shared.usecases.note_downloads import GRAIN, NoteDownloads
 from tests.api.published import CONTENT, package_of, publish
 from tests.api.registry import Registry, running_registry
+from tests.rows import count, nobody_writes
 from tests.waiting import eventually
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -77,23 +76,17 @@ async def test_a_stop_writes_down_what_is_remembered(settings: Settings) -> None
         ]
         for file in files:
             assert (await registry.get(urls_of(registry, file)[0])).status == 200
-    with closing(sqlite3.connect(settings.data_dir / "larder.sqlite3")) as database:
-        (count,) = database.execute("SELECT count(*) FROM packages WHERE last_downloaded_at IS NOT NULL").fetchone()
-    assert count == len(files)
+    assert await count(settings.database_url, "packages", where="last_downloaded_at IS NOT NULL") == len(files)
 
 
 async def test_a_database_that_takes_no_writes_neither_slows_nor_fails_a_download(bare_registry: Registry) -> None:
     file = await publish(bare_registry)
     url = urls_of(bare_registry, file)[0]
     assert (await bare_registry.ask("HEAD", url)).status == 200  # The use of the token is noted with this.
-    path = bare_registry.settings.data_dir / "larder.sqlite3"
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as database:
-        database.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(9):  # A writer waits ten for the lock.
-            for _ in range(20):
-                answer = await bare_registry.get(url)
-                assert (answer.status, answer.body) == (200, CONTENT)
-        database.execute("ROLLBACK")
+    async with nobody_writes(bare_registry.settings.database_url), asyncio.timeout(9):  # A writer waits ten.
+        for _ in range(20):
+            answer = await bare_registry.get(url)
+            assert (answer.status, answer.body) == (200, CONTENT)
     await wait_until_noted(bare_registry, file)
 
 
@@ -115,20 +108,18 @@ async def send(process: NoteDownloads, *files: PackageFile, times: int = 1) -> N
         pass
 
 
-def count_of_writes(registry: Registry) -> int:
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
-        return int(database.execute("SELECT count(*) FROM written").fetchone()[0])
+async def count_of_writes(registry: Registry) -> int:
+    return await count(registry.settings.database_url, "written")
 
 
 @pytest.fixture
-def watched(bare_registry: Registry) -> Registry:
+async def watched(bare_registry: Registry) -> Registry:
     """A registry whose database counts how often a time of download is written."""
-    with closing(sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3", timeout=10)) as database, database:
-        database.execute("CREATE TABLE written (package_id INTEGER)")
-        database.execute(
-            "CREATE TRIGGER watch AFTER UPDATE OF last_downloaded_at ON packages"
-            " BEGIN INSERT INTO written VALUES (new.id); END"
-        )
+    await bare_registry.rows("CREATE TABLE written (package_id INTEGER)")
+    await bare_registry.rows(
+        "CREATE TRIGGER watch AFTER UPDATE OF last_downloaded_at ON packages"
+        " BEGIN INSERT INTO written VALUES (new.id); END"
+    )
     return bare_registry
 
 
@@ -139,30 +130,27 @@ async def test_many_downloads_of_a_package_make_one_write_a_minute_whoever_sends
 
     await send(one, file, times=100)
     await send(two, file, times=100)
-    assert (count_of_writes(watched), await noted_at(watched, file)) == (1, NOON)
+    assert (await count_of_writes(watched), await noted_at(watched, file)) == (1, NOON)
 
     clock.at = NOON + GRAIN - timedelta(seconds=1)
     await send(one, file)
     await send(two, file, other)
-    assert (count_of_writes(watched), await noted_at(watched, file)) == (2, NOON)
+    assert (await count_of_writes(watched), await noted_at(watched, file)) == (2, NOON)
     assert await noted_at(watched, other) == clock.at
 
     clock.at = NOON + GRAIN
     await send(one, file, times=3)
     await send(two, file, times=3)
-    assert (count_of_writes(watched), await noted_at(watched, file)) == (3, NOON + GRAIN)
+    assert (await count_of_writes(watched), await noted_at(watched, file)) == (3, NOON + GRAIN)
 
 
 async def test_what_cannot_be_written_now_is_written_later(watched: Registry) -> None:
     files = [await publish(watched, version=str(number)) for number in range(3)]
-    path = watched.settings.data_dir / "larder.sqlite3"
-    async with open_metadata_store(f"sqlite:///{path}", wait_seconds=1) as impatient:
+    async with open_metadata_store(watched.settings.database_url, wait_seconds=1) as impatient:
         process = NoteDownloads(impatient, now=Clock())
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        async with nobody_writes(watched.settings.database_url):
             await send(process, *files)  # It gives up in the end, without an error.
-            database.execute("ROLLBACK")
-        assert count_of_writes(watched) == 0
+        assert await count_of_writes(watched) == 0
         process(PackageId(999_999))
         await send(process)
     assert [await noted_at(watched, file) for file in files] == [NOON] * 3

@@ -93,7 +93,7 @@ async def test_a_member_is_added_shown_changed_and_removed(scene: Scene) -> None
     for method in ("GET", "DELETE"):
         gone = await send(registry, method, url)
         assert (gone.status, gone.body) == (404, NO_MEMBER)
-    assert audit_actions(registry)[-5:] == ["member.added", *["member.changed"] * 3, "member.removed"]
+    assert (await audit_actions(registry))[-5:] == ["member.added", *["member.changed"] * 3, "member.removed"]
 
 
 async def test_all_demands_a_user_and_a_source_that_is_there_for_this_user(scene: Scene) -> None:

@@ -153,7 +153,7 @@ async def test_no_upload_comes_to_an_archived_or_quarantined_name(registry: Regi
         # Parameters are looked at first, the model after the status: as with protection rules.
         assert await upload(version="not a version") == refusal
         assert await upload(sha256_digest="x") == (400, b'{"error":"sha256_digest is invalid"}')
-        assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+        assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
     free = await registry.upload(build_wheel("free", "1.0"), name="free", file_name=wheel_file_name("free", "1.0"))
     assert free.status == 201, "other names are as they were"
     for status in ("deprecated", "active"):
@@ -206,10 +206,10 @@ async def test_once_the_status_is_set_no_upload_that_is_under_way_adds_a_file(re
         closing = group.create_task(mark(registry, "archived"))
         late = [group.create_task(upload(number)) for number in range(6, 12)]
         await closing
-        files = registry.traces()["package_files"]
+        files = (await registry.traces())["package_files"]
     published = [task.result() for task in (*early, *late)].count(201) + 1
     assert (files, len((await registry.page("my-pkg"))["files"])) == (published, published)
-    assert registry.traces() == {"packages": published, "package_files": published, "blobs": published}
+    assert await registry.traces() == {"packages": published, "package_files": published, "blobs": published}
 
 
 async def test_what_is_said_of_a_name_outlives_its_packages(registry: Registry) -> None:
@@ -230,7 +230,7 @@ async def test_only_names_that_the_project_knows_have_a_status(bare_registry: Re
         changed = await put(bare_registry, name, {"status": "archived"})
         assert (name, shown.status, shown.body) == (name, *NO_PACKAGE)
         assert (name, changed.status, changed.body) == (name, *NO_PACKAGE)
-    assert not audited(bare_registry, "package_name.status_changed")
+    assert not await audited(bare_registry, "package_name.status_changed")
 
 
 async def test_a_name_whose_first_file_is_being_looked_at_has_one_already(bare_registry: Registry) -> None:
@@ -284,7 +284,7 @@ async def test_each_change_is_written_down_once(bare_registry: Registry) -> None
         await mark(bare_registry, status, reason)
     told = ("package_name.status_changed", "user:1", "package_name:my-pkg", bare_registry.project_id)
     changes = [("active", "archived", None), ("archived", "archived", "so"), ("archived", "active", None)]
-    assert audited(bare_registry, "package_name.status_changed") == [
+    assert await audited(bare_registry, "package_name.status_changed") == [
         (*told, {"name": "my-pkg", "from": before, "to": after, "reason": reason}) for before, after, reason in changes
     ]
 

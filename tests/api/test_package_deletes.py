@@ -51,7 +51,7 @@ async def published(registry: Registry, name: str = "pkg") -> list[IndexedFile]:
 
 async def wait_until(registry: Registry, traces: dict[str, int]) -> None:
     async def is_so() -> bool:
-        return registry.traces() == traces
+        return await registry.traces() == traces
 
     await eventually(is_so, what=f"{traces} are left", timeout_seconds=60)
 
@@ -79,7 +79,7 @@ async def test_a_deleted_package_is_gone_at_once_and_its_version_is_free_at_once
     assert new.file_id > old.file_id
     await wait_until(registry, {"packages": 1, "package_files": 1, "blobs": 1})
     assert (await registry.get(f"{registry.pypi}/files/{sha256(WHEEL)}/{WHEEL_NAME}")).body == WHEEL
-    assert audited(registry, "package.deleted", "package.emptied") == [
+    assert await audited(registry, "package.deleted", "package.emptied") == [
         (
             "package.deleted",
             "user:1",
@@ -112,7 +112,7 @@ async def test_deleted_files_are_gone_at_once_and_the_last_one_takes_the_package
     assert await delete(registry, f"{package_url(again)}/package_files/{again.file_id}") == (204, b"")
     await wait_until(registry, NOTHING)
     assert await delete(registry, package_url(wheel)) == (404, NO_RECORD)
-    events = audited(registry, "package_file.deleted", "package.emptied")
+    events = await audited(registry, "package_file.deleted", "package.emptied")
     assert [event[:3] for event in events] == [
         ("package_file.deleted", "user:1", f"package_file:{wheel.file_id}"),
         ("package_file.deleted", "user:1", f"package_file:{sdist.file_id}"),
@@ -236,7 +236,7 @@ async def test_a_delete_may_depend_on_what_the_client_has_seen(bare_registry: Re
     for stale in (http_date(changed_at - timedelta(seconds=1)), http_date(changed_at - HOUR), just_before):
         assert await delete(bare_registry, url, If_Unmodified_Since=stale) == (412, TOO_LATE), stale
     assert (await package_of(bare_registry, file)) == package
-    assert audited(bare_registry, "package.deleted", "package_file.deleted") == []
+    assert await audited(bare_registry, "package.deleted", "package_file.deleted") == []
     assert await delete(bare_registry, url, If_Unmodified_Since=http_date(changed_at)) == (204, b"")
 
 
@@ -273,7 +273,7 @@ async def test_of_deletes_at_once_one_deletes(bare_registry: Registry) -> None:
         async with asyncio.TaskGroup() as group:
             deletes = [group.create_task(delete(bare_registry, url)) for _ in range(6)]
         assert sorted(each.result() for each in deletes) == [(204, b""), *[(404, told)] * 5]
-    assert len(audited(bare_registry, "package.deleted", "package_file.deleted")) == 2
+    assert len(await audited(bare_registry, "package.deleted", "package_file.deleted")) == 2
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ async def test_a_package_moves_between_the_three_statuses_and_is_shown_as_it_is(
         "deprecated": (200, 200, [file.file_name]),
         "default": (200, 200, [file.file_name]),
     }
-    moves = [event[4] for event in audited(bare_registry, "package.status_changed")]
+    moves = [event[4] for event in await audited(bare_registry, "package.status_changed")]
     assert [(move["from"], move["to"]) for move in moves] == [
         ("default", "hidden"),
         ("hidden", "deprecated"),
@@ -59,7 +59,7 @@ async def test_a_package_moves_between_the_three_statuses_and_is_shown_as_it_is(
         ("default", "hidden"),
         ("hidden", "default"),
     ]
-    (action, actor, target, project_id, details), *_ = audited(bare_registry, "package.status_changed")
+    (action, actor, target, project_id, details), *_ = await audited(bare_registry, "package.status_changed")
     assert (action, actor, target, project_id) == (
         "package.status_changed",
         "user:1",

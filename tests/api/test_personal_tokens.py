@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from shared.models import User
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
+from tests.rows import nobody_writes
 from tests.waiting import eventually
 
 TOKENS = "/api/v4/personal_access_tokens"
@@ -83,10 +83,8 @@ async def test_an_administrator_makes_a_token_whose_secret_is_told_once(bare_reg
 async def test_nothing_but_the_digest_of_a_secret_is_kept(bare_registry: Registry) -> None:
     ada, _ = await bare_registry.add_user("ada")
     made = (await create(bare_registry, ada)).json
-    database = sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3")
-    kept = database.execute("SELECT * FROM access_tokens WHERE id = ?", (made["id"],)).fetchone()
-    told = database.execute("SELECT action, actor, target, details FROM audit_events ORDER BY id DESC").fetchone()
-    database.close()
+    (kept,) = await bare_registry.rows("SELECT * FROM access_tokens WHERE id = :id", id=made["id"])
+    (*_, told) = await bare_registry.rows("SELECT action, actor, target, details FROM audit_events ORDER BY id")
     assert hashlib.sha256(made["token"].encode()).hexdigest() in kept
     assert made["token"] not in str(kept) + str(told)
     assert told[:3] == ("access_token.created", "user:1", f"access_token:{made['id']}")
@@ -359,13 +357,8 @@ async def test_a_token_that_can_only_read_changes_no_token(bare_registry: Regist
 async def test_a_request_does_not_wait_for_its_tokens_use_to_be_noted(bare_registry: Registry) -> None:
     registry = bare_registry
     _, token = await registry.add_user("somebody")
-    database = sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", isolation_level=None)
-    try:
-        database.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(9):  # A writer waits ten for the lock.
-            assert (await registry.get("/api/v4/user", token=token)).status == 200
-    finally:
-        database.close()
+    async with nobody_writes(registry.settings.database_url), asyncio.timeout(9):  # A writer waits ten.
+        assert (await registry.get("/api/v4/user", token=token)).status == 200
 
     async def is_noted() -> bool:
         tokens = (await registry.get("/api/v4/personal_access_tokens?search=somebody")).json

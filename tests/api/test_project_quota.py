@@ -50,7 +50,7 @@ async def test_a_project_may_be_filled_and_deletes_make_room_again(registry: Reg
     for version in VERSIONS:
         assert (await _upload(registry, version))[0] == 201
     assert await _upload(registry, "1.3") == refusal(USED, QUOTA)
-    assert registry.traces() == {"packages": 3, "package_files": 3, "blobs": 3}
+    assert await registry.traces() == {"packages": 3, "package_files": 3, "blobs": 3}
 
     packages = f"/api/v4/projects/{registry.project_id}/packages"
     (package,) = [found for found in (await registry.get(packages)).json if found["version"] == "1.0"]
@@ -102,7 +102,7 @@ async def test_a_body_of_unknown_length_is_refused_while_it_arrives(bare_registr
     request = head("POST", upload_target(bare_registry), Content_Type=FORM_TYPE, Transfer_Encoding="chunked")
     answer = await exchange(bare_registry, request + b"%x\r\n%s\r\n" % (len(form), form))
     assert answer == refusal(0, QUOTA)
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
     assert bare_registry.blobs_held_open() == 0
 
 
@@ -110,7 +110,7 @@ async def test_a_body_of_unknown_length_is_refused_while_it_arrives(bare_registr
 async def test_of_many_uploads_at_once_only_as_many_as_fit_are_taken(registry: Registry) -> None:
     answers = await asyncio.gather(*(_upload(registry, f"1.{number}") for number in range(9)))
     assert sorted(status for status, _ in answers) == [201] * 3 + [507] * 6
-    assert registry.traces() == {"packages": 3, "package_files": 3, "blobs": 3}
+    assert await registry.traces() == {"packages": 3, "package_files": 3, "blobs": 3}
     assert await _used(registry) <= QUOTA
 
 
@@ -119,7 +119,7 @@ async def test_a_file_that_the_worker_refuses_takes_no_room(registry: Registry) 
     for _ in range(4):
         answer = await registry.upload(bytes(SIZE))
         assert answer.status == 400, answer
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
     assert await _used(registry) == 0
 
 

@@ -86,7 +86,7 @@ async def test_a_maintainer_changes_a_project(bare_registry: Registry) -> None:
     for packages_enabled, level in ((False, "disabled"), ("True", "enabled")):
         changed = await send(bare_registry, "PUT", f"{API}/{project.id}", {"packages_enabled": packages_enabled})
         assert changed.json["package_registry_access_level"] == level
-    assert audit_actions(bare_registry)[-3:] == ["project.changed"] * 3
+    assert (await audit_actions(bare_registry))[-3:] == ["project.changed"] * 3
 
 
 async def test_a_change_of_visibility_counts_from_the_next_request_on(bare_registry: Registry) -> None:
@@ -168,5 +168,5 @@ async def test_a_deleted_project_is_gone_at_once_and_its_path_is_free(registry: 
     again = await registry.post_json(API, {"path": "app", "namespace_id": project.namespace.id})
     assert (again.status, again.json["id"] > project.id) == (201, True)
     await Sweep(registry.backends.store, registry.backends.queue)()
-    assert rows_of(registry, "SELECT status FROM package_files") == ["pending_destruction"]
-    assert "project.deleted" in audit_actions(registry)
+    assert await rows_of(registry, "SELECT status FROM package_files") == ["pending_destruction"]
+    assert "project.deleted" in await audit_actions(registry)

@@ -3,19 +3,21 @@
 import asyncio
 import base64
 import io
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import func, insert, select
 
+from shared.metadata.access_tables import pipelines
 from shared.models import AccessLevel, Pipeline, PipelineId, Project, User, Visibility
 from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionRule, ProtectionTerms
 from shared.usecases.token_secrets import digest_of
 from tests.api.registry import NOTHING, ROOT_TOKEN, Answer, Registry, sha256
 from tests.distributions import build_wheel, wheel_file_name
+from tests.rows import count
 from tests.waiting import eventually
 
 CREATED = (201, b'{"message":"201 Created"}')
@@ -74,14 +76,12 @@ async def add_deploy_token(registry: Registry, project: Project) -> Uploader:
 async def add_job(registry: Registry, project: Project, user: User) -> Uploader:
     """Add a job of the user's in the project itself."""
     secret, now = f"glcbt-{user.username}", datetime.now(UTC)
-    with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
-        inserted = database.execute(
-            "INSERT INTO pipelines (project_id, number, created_at, updated_at) "
-            "VALUES (?1, (SELECT count(*) + 1 FROM pipelines), ?2, ?2)",
-            (project.id, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")),
-        )
-        number = inserted.lastrowid or 0
-    database.close()
+    next_number = select(func.count() + 1).select_from(pipelines).scalar_subquery()
+    [(number,)] = await registry.rows(
+        insert(pipelines)
+        .values(project_id=project.id, number=next_number, created_at=now, updated_at=now)
+        .returning(pipelines.c.id)
+    )
     nothing: dict[str, Any] = dict.fromkeys(("iid", "ref", "sha", "source", "status", "web_url"))
     pipeline = Pipeline(
         id=PipelineId(number),
@@ -141,13 +141,6 @@ async def upload(
     return answer.status, answer.body
 
 
-def rows_in(registry: Registry, table: str) -> int:
-    with sqlite3.connect(registry.settings.data_dir / "larder.sqlite3") as database:
-        [[count]] = database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our tables
-    database.close()
-    return int(count)
-
-
 async def test_who_may_publish_what_a_rule_protects(registry: Registry) -> None:
     project = await registry.add_project("app")
     for minimum in ProtectionLevel:
@@ -177,8 +170,8 @@ async def test_who_may_publish_what_a_rule_protects(registry: Registry) -> None:
     assert found == expected
     published = sum(answer == CREATED for answer in expected.values())
     assert published == 12
-    assert registry.traces() == {"packages": published, "package_files": published, "blobs": published}
-    assert rows_in(registry, "package_names") == published
+    assert await registry.traces() == {"packages": published, "package_files": published, "blobs": published}
+    assert await count(registry.settings.database_url, "package_names") == published
     for name in ("developer", "owner", "deploy-token"):
         assert await upload(registry, project, f"for-nobody-{name}", by=uploaders[name]) == CREATED
 
@@ -200,7 +193,7 @@ async def test_a_rule_is_about_all_spellings_of_its_project_and_type_only(bare_r
             assert await upload(bare_registry, project, name, by=uploader, version="x") == bad_version, name
     assert await upload(bare_registry, project, "only-deletes", by=developer, version="x") == bad_version
     assert await upload(bare_registry, project, "only-deletes", by=deploy_token, version="x") == PROTECTED
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def test_a_rule_counts_after_the_parameters_and_the_size_and_before_all_else(bare_registry: Registry) -> None:
@@ -230,8 +223,8 @@ async def test_a_rule_counts_after_the_parameters_and_the_size_and_before_all_el
     assert (await bare_registry.ask("PUT", limit)).status == 200
     large = await upload(bare_registry, project, "pkg", by=developer, content=wheel)
     assert large == (413, b'{"message":"400 Bad request - File is too large"}')
-    assert bare_registry.traces() == NOTHING
-    assert rows_in(bare_registry, "package_names") == 0
+    assert await bare_registry.traces() == NOTHING
+    assert await count(bare_registry.settings.database_url, "package_names") == 0
     # A name that no package can have is refused for that, and no rule is asked about it.
     await bare_registry.ask("PUT", limit.replace(str(len(wheel) - 1), "0"))
     for name in ("", "x" * 256):
@@ -245,7 +238,7 @@ async def test_a_rule_counts_for_what_is_published_already_and_ends_with_its_rem
     assert await upload(registry, project, "pkg", by=developer) == CREATED
     rule = await protect(registry, project, "pkg")
     assert await upload(registry, project, "pkg", by=developer) == PROTECTED, "although nothing would change"
-    assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
     url = f"/api/v4/projects/{project.id}/packages/protection/rules/{rule.id}"
     assert (await registry.ask("DELETE", url)).status == 204
     assert await upload(registry, project, "pkg", by=developer) == CREATED
@@ -266,7 +259,7 @@ async def test_a_rule_that_is_added_while_a_file_arrives_holds(registry: Registr
     async def is_stored() -> bool:
         return len(registry.blobs_on_disk()) > blobs
 
-    before = registry.traces()
+    before = await registry.traces()
     async with asyncio.TaskGroup() as group, registry.backends.store.writing() as rows:
         # While this transaction is open nobody sees the rule, and nobody else writes.
         await rows.protection_rules.add(
@@ -282,4 +275,4 @@ async def test_a_rule_that_is_added_while_a_file_arrives_holds(registry: Registr
         await eventually(is_stored, what="the upload has passed the first look", timeout_seconds=60)
         assert not uploading.done()
     assert uploading.result() == PROTECTED
-    assert registry.traces() == before
+    assert await registry.traces() == before

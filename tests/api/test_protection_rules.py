@@ -1,7 +1,6 @@
 """Package protection rules: parameters come first, then who asks, then where; and what rules may say."""
 
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -83,18 +82,16 @@ async def test_a_rule_is_added_listed_changed_and_removed(bare_registry: Registr
     for method, body in (("PATCH", {}), ("DELETE", None)):
         assert told(await send(bare_registry, method, f"{url}/1", body, token=token)) == NO_RULE
     assert (await bare_registry.get(url, token=token)).json == [second.json]
-    assert [action for action in audit_actions(bare_registry) if action.startswith("protection_rule")] == [
+    assert [action for action in await audit_actions(bare_registry) if action.startswith("protection_rule")] == [
         "protection_rule.created",
         "protection_rule.changed",
         "protection_rule.changed",
         "protection_rule.created",
         "protection_rule.deleted",
     ]
-    with sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3") as database:
-        [event] = database.execute(
-            "SELECT actor, project_id, details FROM audit_events WHERE action = 'protection_rule.deleted'"
-        )
-    database.close()
+    [event] = await bare_registry.rows(
+        "SELECT actor, project_id, details FROM audit_events WHERE action = 'protection_rule.deleted'"
+    )
     assert event[:2] == (f"user:{user.id}", project.id)
     assert json.loads(event[2]) == {name: value for name, value in rule.items() if name not in ("id", "project_id")}
 

@@ -1,8 +1,6 @@
 """Attestations (PEP 740): taken with an upload, announced on both forms of the pages, and served beside their files."""
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -53,10 +51,9 @@ async def announced(registry: Registry, pypi: str, *, token: str | None = None) 
     return told
 
 
-def stored(registry: Registry) -> list[tuple[Any, Any]]:
+async def stored(registry: Registry) -> list[tuple[Any, Any]]:
     """Return the attestations and the form of each file, the oldest first."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
-        rows = database.execute("SELECT attestations, form FROM package_file_metadata ORDER BY file_id").fetchall()
+    rows = await registry.rows("SELECT attestations, form FROM package_file_metadata ORDER BY file_id")
     return [(attestations, json.loads(form)) for attestations, form in rows]
 
 
@@ -94,7 +91,7 @@ async def test_what_was_attested_is_announced_and_served_as_it_was_sent(registry
         for missing in (f"{sha256(SDIST)}/{SDIST_NAME}", f"{sha256(SDIST)}/{NAME}", f"{sha256(WHEEL)}/x.whl"):
             answer = await registry.ask(method, f"{registry.pypi}/files/{missing}.provenance")
             assert (answer.status, answer.body or NO_PACKAGE[1]) == NO_PACKAGE
-    assert stored(registry) == [
+    assert await stored(registry) == [
         (
             json.dumps([GOOD, slsa], ensure_ascii=False, separators=(",", ":")).encode(),
             {"name": ["pkg"], "version": ["1.0"]},
@@ -122,7 +119,7 @@ async def test_no_attestations_are_none(registry: Registry, field: str) -> None:
     assert await announced(registry, registry.pypi) == {NAME: None}
     answer = await registry.get(f"{registry.pypi}/files/{sha256(WHEEL)}/{NAME}.provenance")
     assert (answer.status, answer.body) == NO_PACKAGE
-    assert stored(registry) == [(None, {"name": ["pkg"], "version": ["1.0"]})]
+    assert await stored(registry) == [(None, {"name": ["pkg"], "version": ["1.0"]})]
 
 
 REFUSED = [
@@ -156,17 +153,17 @@ async def test_what_is_malformed_or_about_another_file_is_refused_and_leaves_no_
             400,
             {"message": f"400 Bad request - Validation failed: {reason}"},
         ), field[:80]
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
     assert bare_registry.blobs_held_open() == 0
     # Nor does a name that was never accepted stay.
-    assert stored(bare_registry) == []
+    assert await stored(bare_registry) == []
 
 
 async def test_the_field_may_be_there_once(bare_registry: Registry) -> None:
     field = part("attestations", sent(GOOD).encode())
     form = part("name", b"pkg") + part("version", b"1.0") + field + field + part("content", WHEEL, file_name=NAME)
     assert await post_form(bare_registry, form + END) == (400, b'{"error":"attestations is invalid"}')
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def test_the_same_bytes_again_keep_what_was_attested_first(registry: Registry) -> None:
@@ -180,7 +177,7 @@ async def test_the_same_bytes_again_keep_what_was_attested_first(registry: Regis
         assert await registry.page("pkg") == page
     answer = await registry.upload(WHEEL, attestations=sent(OF_ANOTHER))
     assert answer.status == 400
-    assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
 
 
 async def test_who_may_not_read_the_files_learns_nothing_of_what_was_attested(registry: Registry) -> None:
@@ -246,7 +243,7 @@ class TestWithTheChecksOff:
             400,
             {"message": "400 Bad request - Validation failed: an attestation is not about any.bin"},
         )
-        assert registry.traces() == NOTHING
+        assert await registry.traces() == NOTHING
         good = attestation(statement("any.bin", sha256(WHEEL)))
         assert (await registry.upload(WHEEL, file_name="any.bin", attestations=sent(good))).status == 201
         url = f"{registry.pypi}/files/{sha256(WHEEL)}/any.bin.provenance"

@@ -103,7 +103,7 @@ async def test_an_upload_is_not_taken_from_who_lost_the_right_while_it_came(bare
             meanwhile=meanwhile,
         )
     assert found == {name: answer for name, (_, answer) in cases.items()}
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def test_a_change_is_not_made_by_who_lost_the_right_while_it_came(bare_registry: Registry) -> None:

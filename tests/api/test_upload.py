@@ -72,7 +72,7 @@ async def test_the_same_bytes_again_are_a_success_and_change_nothing(registry: R
     answer = await registry.upload(WHEEL)
     assert (answer.status, answer.body) == (201, CREATED)
     assert await registry.page("pkg") == before
-    assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
 
 
 async def test_other_bytes_under_the_same_name_are_refused_in_every_clients_words(registry: Registry) -> None:
@@ -82,7 +82,7 @@ async def test_other_bytes_under_the_same_name_are_refused_in_every_clients_word
         400,
         b'{"message":"400 Bad request - Validation failed: File name has already been taken (file already exists)"}',
     )
-    assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_what_breaks_a_rule_is_refused_and_leaves_no_trace(
 ) -> None:
     answer = await registry.upload(WHEEL, **fields)
     assert (answer.status, answer.body) == (400, b'{"message":"400 Bad request - Validation failed: ' + body + b'"}')
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ async def test_what_breaks_a_rule_is_refused_and_leaves_no_trace(
 async def test_a_malformed_field_is_named(registry: Registry, fields: dict[str, str], body: bytes) -> None:
     answer = await registry.upload(WHEEL, **fields)
     assert (answer.status, answer.body) == (400, body)
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
 
 
 @pytest.mark.parametrize("file_name", ["../../etc/passwd", "/etc/passwd", "..\\..\\boot.ini", "..", "pkg-1.0.exe"])
@@ -127,14 +127,14 @@ async def test_a_file_name_that_is_no_distributions_is_refused(registry: Registr
     assert answer.json["message"].startswith(
         "400 Bad request - Validation failed: File name is that of no wheel or sdist"
     )
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
 
 
 async def test_an_archive_that_is_none_is_refused_with_the_workers_reason(registry: Registry) -> None:
     answer = await registry.upload(b"not a zip")
     assert answer.status == 400
     assert answer.json["message"].startswith("400 Bad request - Validation failed: ")
-    assert registry.traces() == NOTHING
+    assert await registry.traces() == NOTHING
 
 
 async def test_without_redis_an_upload_is_safe_and_told_to_be_pending(
@@ -143,7 +143,7 @@ async def test_without_redis_an_upload_is_safe_and_told_to_be_pending(
     await redis_server.kill()
     answer = await bare_registry.upload(WHEEL)
     assert (answer.status, answer.body) == (202, b'{"message":"202 Accepted"}')
-    assert bare_registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await bare_registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
     assert (await bare_registry.get(f"{bare_registry.pypi}/simple/pkg/")).status == 404
 
 
@@ -171,7 +171,7 @@ class TestWithChecksOff:
 
     async def test_digests_are_verified_all_the_same(self, registry: Registry) -> None:
         assert (await registry.upload(b"any bytes", sha256_digest="0" * 64)).status == 400
-        assert registry.traces() == NOTHING
+        assert await registry.traces() == NOTHING
 
 
 async def test_a_file_that_vanished_from_the_disk_is_not_found(registry: Registry) -> None:
@@ -187,4 +187,4 @@ async def test_spellings_of_one_version_are_one_package(registry: Registry) -> N
     await registry.upload(WHEEL)
     other = build_wheel("pkg", "1.0.0")
     assert (await registry.upload(other, version="1.0.0", file_name=wheel_file_name("pkg", "1.0.0"))).status == 201
-    assert registry.traces() == {"packages": 1, "package_files": 2, "blobs": 2}
+    assert await registry.traces() == {"packages": 1, "package_files": 2, "blobs": 2}

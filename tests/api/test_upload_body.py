@@ -73,7 +73,7 @@ async def test_a_form_that_is_none_is_refused_with_a_reason_and_leaves_no_trace(
     bare_registry: Registry, form: bytes, error: str
 ) -> None:
     assert await post_form(bare_registry, form) == (400, f'{{"error":"{error}"}}'.encode())
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_a_form_that_is_none_is_refused_with_a_reason_and_leaves_no_trace(
 async def test_a_body_of_another_type_is_refused(bare_registry: Registry, content_type: str, error: str) -> None:
     answer = await post_form(bare_registry, NAME + VERSION + CONTENT + END, content_type=content_type)
     assert answer == (400, f'{{"error":"{error}"}}'.encode())
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def test_a_compressed_body_is_refused(bare_registry: Registry) -> None:
@@ -106,7 +106,7 @@ async def test_an_upload_cut_off_midway_leaves_no_trace(bare_registry: Registry)
         await connection.send(_begin_upload(bare_registry, 9_999_999) + NAME + content)
         await eventually(lambda: _is_written(bare_registry, 1), what="the upload has begun", timeout_seconds=60)
     await eventually(lambda: _is_written(bare_registry, 0), what="it was given up", timeout_seconds=60)
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 class TestWithLittlePatience:
@@ -119,7 +119,7 @@ class TestWithLittlePatience:
             await connection.send(_begin_upload(bare_registry, 9_999) + NAME + CONTENT[:-9])
             assert await connection.answer() == (408, b'{"message":"408 Request Timeout"}')
             assert b"\r\nConnection: close\r\n" in connection.heads[0]
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
 
     async def test_a_byte_now_and_then_is_no_progress(self, bare_registry: Registry) -> None:
         async with connected(bare_registry) as connection:
@@ -129,7 +129,7 @@ class TestWithLittlePatience:
                 await connection.send(b"x")
                 await asyncio.wait([answering], timeout=0.05)
             assert await answering == (408, b'{"message":"408 Request Timeout"}')
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
 
 
 class TestWithLittleTime:
@@ -157,7 +157,7 @@ class TestWithASmallLimit:
 
     async def test_a_larger_one_is_refused_while_it_arrives(self, bare_registry: Registry) -> None:
         assert await post_form(bare_registry, part("content", WHEEL + b"x", file_name="a.whl")) == TOO_LARGE
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
 
     async def test_one_that_says_so_beforehand_is_refused_at_once(self, bare_registry: Registry) -> None:
         async with connected(bare_registry) as connection:

@@ -50,7 +50,7 @@ async def _send_in_pieces(registry: Registry, body: bytes, places: list[float], 
 async def test_any_order_in_any_pieces_is_taken(registry: Registry, order: list[bytes], places: list[float]) -> None:
     body = b"".join(order) + END
     assert await _send_in_pieces(registry, body, places, declared=len(body)) == 201
-    assert registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
+    assert await registry.traces() == {"packages": 1, "package_files": 1, "blobs": 1}
 
 
 @fuzzing
@@ -77,8 +77,8 @@ garbage = st.lists(
 @given(body=garbage, places=cuts)
 async def test_garbage_is_a_bad_request(bare_registry: Registry, body: bytes, places: list[float]) -> None:
     assert await _send_in_pieces(bare_registry, body, places, declared=len(body)) == 400
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def _nothing_remains(registry: Registry) -> bool:
-    return registry.traces() == NOTHING and registry.blobs_held_open() == 0
+    return await registry.traces() == NOTHING and registry.blobs_held_open() == 0

@@ -54,7 +54,7 @@ async def test_one_too_many_is_refused_unread_until_another_has_ended(bare_regis
         await third.send(request + b"x" * 9)
         assert await third.answer() == REFUSED
         assert b"\r\nRetry-After: 5\r\n" in third.heads[0]
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
 
         await first.send(bodies[0])
         assert (await first.answer())[0] == 202
@@ -87,7 +87,7 @@ async def test_an_upload_that_is_broken_off_gives_its_place_back(bare_registry: 
             await begin(connection, bare_registry, body)
             await connection.send(body[:100])
         await eventually(lambda: _is_idle(bare_registry), what="it was given up", timeout_seconds=60)
-    assert bare_registry.traces() == NOTHING
+    assert await bare_registry.traces() == NOTHING
 
 
 async def _is_idle(registry: Registry) -> bool:

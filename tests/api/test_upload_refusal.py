@@ -102,7 +102,7 @@ class TestWithASmallLimit:
         path = upload_target(bare_registry)
         answer = await asyncio.to_thread(_push_in_chunks, bare_registry.port, path, ROOT_TOKEN)
         assert answer == (413, b'{"message":"400 Bad request - File is too large"}')
-        assert bare_registry.traces() == NOTHING
+        assert await bare_registry.traces() == NOTHING
 
 
 def _body() -> Iterator[bytes]:

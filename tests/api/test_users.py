@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
 from typing import Any
 
 import pytest
@@ -272,10 +271,9 @@ async def test_each_change_of_a_user_is_written_down_once(bare_registry: Registr
     for verb in ("unblock", "block", "block", "unblock"):
         await bare_registry.ask("POST", f"/api/v4/users/{ada['id']}/{verb}")
     await create(bare_registry)
-    with sqlite3.connect(bare_registry.settings.data_dir / "larder.sqlite3") as database:
-        told = database.execute("SELECT action, actor, target FROM audit_events WHERE action LIKE 'user.%' ORDER BY id")
-        events = told.fetchall()[1:]
-    database.close()
+    _, *events = await bare_registry.rows(
+        "SELECT action, actor, target FROM audit_events WHERE action LIKE 'user.%' ORDER BY id"
+    )
     target = f"user:{ada['id']}"
     assert events == [(f"user.{what}", "user:1", target) for what in ("created", "blocked", "unblocked")]
 

@@ -56,7 +56,7 @@ async def test_checks_go_by_role_then_parameters_then_package_then_file(bare_reg
             expected["parameters before package"] = NO_RECORD
             expected["all parameters"] = (400, b'{"error":"package_id is invalid, package_file_id is invalid"}')
         assert found == expected
-    assert not audited(bare_registry, "package.yanked", "package_file.yanked")
+    assert not await audited(bare_registry, "package.yanked", "package_file.yanked")
 
 
 async def test_what_installers_find_can_be_yanked_and_what_is_doomed_or_waits_cannot(bare_registry: Registry) -> None:

@@ -100,7 +100,7 @@ async def test_a_yanked_package_is_told_of_with_all_its_files_until_that_is_take
     assert (await bare_registry.get(here)).json == before
     target = f"package:{wheel.package_id}"
     told = {"name": "pkg", "version": "1.0"}
-    assert audited(bare_registry, "package.yanked", "package.unyanked") == [
+    assert await audited(bare_registry, "package.yanked", "package.unyanked") == [
         ("package.yanked", "user:1", target, bare_registry.project_id, {**told, "reason": reason}),
         ("package.unyanked", "user:1", target, bare_registry.project_id, told),
     ]
@@ -157,14 +157,14 @@ async def test_one_file_is_yanked_by_itself_and_stays_so_without_its_package(bar
     assert await shown(bare_registry) == {WHEEL_NAME: False, sdist.file_name: False}
     assert (await bare_registry.get(f"{package}/package_files")).json == before
     told = {"file_name": WHEEL_NAME, "sha256": wheel.sha256}
-    assert audited(bare_registry, "package_file.yanked", "package_file.unyanked")[0] == (
+    assert (await audited(bare_registry, "package_file.yanked", "package_file.unyanked"))[0] == (
         "package_file.yanked",
         "user:1",
         f"package_file:{wheel.id}",
         bare_registry.project_id,
         {**told, "reason": "wrong platform"},
     )
-    ends = [event for event in audited(bare_registry, "package_file.unyanked") if event[4] == told]
+    ends = [event for event in await audited(bare_registry, "package_file.unyanked") if event[4] == told]
     assert [event[:4] for event in ends] == [
         ("package_file.unyanked", "user:1", f"package_file:{wheel.id}", bare_registry.project_id)
     ]
@@ -201,7 +201,7 @@ async def test_a_second_yank_gives_another_reason_and_the_same_one_changes_nothi
         *[(200, None, False)] * 4,
     ]
     assert await shown(bare_registry) == {file.file_name: True}
-    assert [event[4]["reason"] for event in audited(bare_registry, action)] == ["first", "second", None]
+    assert [event[4]["reason"] for event in await audited(bare_registry, action)] == ["first", "second", None]
 
 
 async def test_whoever_has_not_seen_a_yank_does_not_delete_what_was_yanked(bare_registry: Registry) -> None:

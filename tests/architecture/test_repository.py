@@ -16,6 +16,9 @@ CATCHES_EVERYTHING = {
     "services/worker/sweeping.py",
 }
 POLLS = {"tests/waiting.py"}
+BESIDE_A_REGISTRY = {"api", "worker"}
+WAIT_FOR_SQLITE_APART = {"tests/api/test_grown_registry.py"}
+"""They share a loop with a registry and use the driver that blocks, in a thread of its own."""
 NOT_OURS = {".git", ".venv", "__pycache__", "build", "dist", "var", "var-dev"}
 NOT_OURS |= {".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -47,6 +50,18 @@ def test_everything_is_caught_only_where_it_is_answered_for() -> None:
     ]
 
     assert not found
+
+
+def test_no_test_beside_a_registry_waits_for_sqlite_on_its_loop() -> None:
+    """A lock that the registry holds would never be given back; `tests/rows.py` waits elsewhere."""
+    found = {
+        _relative(path)
+        for path in _python("tests")
+        if path.parent.name in BESIDE_A_REGISTRY
+        and re.search(r"^\s*(import|from) sqlite3\b", path.read_text("utf-8"), re.MULTILINE)
+    }
+
+    assert found == WAIT_FOR_SQLITE_APART
 
 
 @pytest.mark.parametrize("caught", ["except:", "except Exception:", "except (KeyError, BaseException) as error:"])

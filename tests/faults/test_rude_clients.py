@@ -53,7 +53,7 @@ async def nothing_stays(registry: Registry) -> AsyncIterator[None]:
     yield
 
     async def is_as_before() -> bool:
-        return not (asyncio.all_tasks() - tasks) and _open_files() <= files and registry.traces() == NOTHING
+        return not (asyncio.all_tasks() - tasks) and _open_files() <= files and await registry.traces() == NOTHING
 
     await eventually(is_as_before, what="nothing stays of the client", timeout_seconds=60)
     assert registry.blobs_held_open() == 0

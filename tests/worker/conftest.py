@@ -1,8 +1,6 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
+from tests.rows import count
 from tests.uncounted_writes import every_change_is_counted
 
 __all__ = ["every_change_is_counted", "redis_is_given_time", "redis_server"]
@@ -90,11 +89,9 @@ class Registry:
         async with self.backends.store.reading() as rows:
             return await rows.packages.file(file_id)  # type: ignore[arg-type]  # an id is an id
 
-    def count(self, table: str) -> int:
+    async def count(self, table: str) -> int:
         """Return how many rows a table has."""
-        with closing(sqlite3.connect(self.settings.data_dir / "larder.sqlite3")) as connection:
-            (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a test's own word
-            return int(rows)
+        return await count(self.settings.database_url, table)
 
     def blobs_on_disk(self) -> list[Path]:
         """Return every file below the blob directory."""

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import shutil
-import sqlite3
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +33,7 @@ from shared.usecases.check import CheckRegistry
 from shared.usecases.destroy import DeletePackageFile
 from shared.usecases.findings import CheckReport
 from shared.usecases.restore import UNFINISHED, Restore, Restored
+from tests import rows
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import Faulty, blob_of, execute, publish, rot, scrub_of, take_the_disk_away
 
@@ -81,11 +81,12 @@ async def check(settings: Settings) -> CheckReport:
         return await checking.by_content()
 
 
-def files_in(data_dir: Path) -> dict[str, tuple[str, str]]:
+async def files_in(data_dir: Path) -> dict[str, tuple[str, str]]:
     """Return status and digest of each file row, by file name."""
-    with closing(sqlite3.connect(data_dir / "larder.sqlite3")) as database:
-        rows = database.execute("SELECT file_name, status, sha256 FROM package_files").fetchall()
-    return {name: (status, sha256) for name, status, sha256 in rows}
+    found = await rows.execute(
+        f"sqlite:///{data_dir}/larder.sqlite3", "SELECT file_name, status, sha256 FROM package_files"
+    )
+    return {name: (status, sha256) for name, status, sha256 in found}
 
 
 def blobs_in(root: Path) -> dict[str, bytes]:
@@ -121,7 +122,7 @@ async def test_a_backup_comes_back_byte_for_byte(
     assert manifest == restored.manifest
     assert (manifest.files, manifest.incomplete, restored.files, restored.lost) == (4, (), 4, ())
     assert blobs_in(data_dir / "blobs") == blobs_in(registry.settings.data_dir / "blobs")
-    assert files_in(data_dir) == files_in(registry.settings.data_dir)
+    assert await files_in(data_dir) == await files_in(registry.settings.data_dir)
     assert settings.root_token_file.read_text() == registry.settings.root_token_file.read_text()
     assert {path.name for path in data_dir.iterdir()} == {"blobs", "larder.sqlite3", "root-token"}
     assert (await check(settings)).findings == []
@@ -163,7 +164,7 @@ async def test_what_is_deleted_while_a_backup_is_made_is_in_it_and_goes_afterwar
     _, restored = await restore(tmp_path / "backup", tmp_path / "restored")
 
     assert restored.files == 4
-    assert files_in(tmp_path / "restored")[victim.file_name] == ("default", victim.sha256)
+    assert (await files_in(tmp_path / "restored"))[victim.file_name] == ("default", victim.sha256)
     async with registry.backends.store.reading() as rows:
         assert not await rows.holds.is_destruction_held(now=datetime.now(UTC))
 
@@ -186,7 +187,7 @@ async def test_files_that_were_lost_before_are_named_and_come_back_in_error(
         (unreadable.id, "its stored bytes cannot be read: Input/output error"),
     ]
     assert [lost.file.id for lost in restored.lost] == [1, 2, 3]
-    assert {status for status, _ in files_in(tmp_path / "restored").values()} == {"error", "processing"}
+    assert {status for status, _ in (await files_in(tmp_path / "restored")).values()} == {"error", "processing"}
     assert (await check(settings)).findings == []
 
 
@@ -291,7 +292,7 @@ async def test_a_backup_whose_hold_was_lost_is_none(
 ) -> None:
     class Slow(Faulty):
         async def read(self, key: str, **options: int) -> object:
-            await asyncio.to_thread(execute, registry, "UPDATE destruction_holds SET expires_at = placed_at")
+            await execute(registry, "UPDATE destruction_holds SET expires_at = placed_at")
             async for chunk in super().read(key, **options):  # type: ignore[attr-defined]
                 yield chunk
 
@@ -382,8 +383,7 @@ async def test_a_backup_of_a_newer_version_is_refused_and_leaves_nothing(
     registry: Registry, published: list[PackageFile], tmp_path: Path
 ) -> None:
     await back_up(registry, tmp_path / "backup")
-    with closing(sqlite3.connect(tmp_path / "backup" / "larder.sqlite3")) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    await rows.execute(f"sqlite:///{tmp_path}/backup/larder.sqlite3", "UPDATE alembic_version SET version_num = '9999'")
     manifest = tmp_path / "backup" / "manifest.json"
     told = json.loads(manifest.read_bytes())
     digest = await asyncio.to_thread(digest_of_file, tmp_path / "backup" / "larder.sqlite3")
@@ -409,7 +409,7 @@ async def test_a_database_that_is_there_is_not_replaced(
     with pytest.raises(DatabaseNotEmpty):
         await elsewhere(tmp_path / "backup", tell=lambda _: None)
 
-    assert files_in(registry.settings.data_dir)
+    assert await files_in(registry.settings.data_dir)
     assert list((tmp_path / "restored").iterdir()) == [], "and no mark by which it would be an unfinished one"
 
 

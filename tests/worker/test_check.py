@@ -95,7 +95,7 @@ async def test_missing_and_damaged_files_are_found_and_taken_from_their_readers(
     assert [outcome.is_mended for outcome in outcomes] == [True] * 3
     assert [(await file_as_it_is(registry, file.id)).status for file in (missing, short, rotten)] == ["error"] * 3
     assert (await file_as_it_is(registry, whole.id)).status is PackageFileStatus.DEFAULT
-    assert audited(registry, "package_file.damaged") == [target(file) for file in (missing, short, rotten)]
+    assert await audited(registry, "package_file.damaged") == [target(file) for file in (missing, short, rotten)]
     assert (await check_of(registry).by_content()).findings == [], "what is known to be damaged is only noted"
 
 
@@ -130,7 +130,7 @@ async def test_part_files_of_killed_uploads_are_found_and_removed(registry: Regi
 @pytest.mark.slow
 async def test_stored_metadata_that_its_page_would_not_vouch_for_is_withdrawn(registry: Registry) -> None:
     damaged, _ = await publish(registry, 0, 1)
-    execute(registry, f"UPDATE package_file_metadata SET core_metadata = X'00' WHERE file_id = {damaged.id}")  # noqa: S608
+    await execute(registry, f"UPDATE package_file_metadata SET core_metadata = X'00' WHERE file_id = {damaged.id}")  # noqa: S608
 
     report = await check_of(registry).by_size()
     assert found(report) == [(FindingKind.CORE_METADATA, target(damaged))]
@@ -144,16 +144,16 @@ async def test_stored_metadata_that_its_page_would_not_vouch_for_is_withdrawn(re
 @pytest.mark.slow
 async def test_a_package_without_files_is_found_and_removed(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
-    execute(registry, "DELETE FROM package_file_metadata")
-    execute(registry, "DELETE FROM package_files")
-    execute(registry, "DELETE FROM project_storage")
+    await execute(registry, "DELETE FROM package_file_metadata")
+    await execute(registry, "DELETE FROM package_files")
+    await execute(registry, "DELETE FROM project_storage")
     os.unlink(blob_of(registry, file))  # noqa: PTH108 - as rm does
 
     report = await check_of(registry).by_size()
     assert found(report) == [(FindingKind.PACKAGE, f"package:{file.package_id}")]
     assert [outcome.told for outcome in await repair(registry, report)] == ["was removed"]
 
-    assert registry.count("packages") == 0
+    assert await registry.count("packages") == 0
 
 
 @pytest.mark.slow
@@ -166,9 +166,9 @@ async def test_a_package_without_files_is_found_and_removed(registry: Registry) 
 )
 async def test_files_that_wait_for_too_long_are_found_and_left_to_the_worker(registry: Registry, state: str) -> None:
     (file,) = await publish(registry, 0)
-    execute(registry, f"UPDATE package_files SET {state}")  # noqa: S608 - the states above
+    await execute(registry, f"UPDATE package_files SET {state}")  # noqa: S608 - the states above
     if "destruction" in state:
-        execute(registry, "DELETE FROM project_storage")
+        await execute(registry, "DELETE FROM project_storage")
 
     report = await check_of(registry).by_size()
 
@@ -196,7 +196,7 @@ async def test_files_that_wait_as_they_should_are_noted(registry: Registry) -> N
 @pytest.mark.slow
 async def test_broken_references_are_found_and_cannot_be_mended(registry: Registry) -> None:
     await publish(registry, 0)
-    execute(registry, "DELETE FROM packages")
+    await execute(registry, "DELETE FROM packages")
 
     report = await check_of(registry).by_size()
 
@@ -287,7 +287,7 @@ async def test_a_store_that_is_another_takes_no_requests(registry: Registry) -> 
 
 async def test_a_project_that_is_said_to_hold_what_it_does_not_is_found_and_counted_anew(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
-    execute(registry, "UPDATE project_storage SET bytes = bytes + 7")
+    await execute(registry, "UPDATE project_storage SET bytes = bytes + 7")
 
     report = await check_of(registry).by_size()
     assert found(report) == [(FindingKind.STORAGE, f"project:{file.project_id}")]
@@ -326,7 +326,7 @@ async def test_nothing_is_removed_while_a_backup_holds_it(registry: Registry) ->
 
 @pytest.mark.slow
 async def test_another_schema_cannot_be_checked(registry: Registry) -> None:
-    execute(registry, "UPDATE alembic_version SET version_num = '9999'")
+    await execute(registry, "UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(SchemaUnknown):
         await check_of(registry).by_size()

@@ -1,9 +1,8 @@
 """Deletes as the worker carries them out: blob, then row, whatever happens in between."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from shared.queue.connection import QUEUE_NAME
 from shared.usecases.destroy import DeletePackage, DeletePackageFile, DestroyPackageFile
 from shared.usecases.sweep import Sweep
 from tests.distributions import build_sdist, build_wheel
+from tests.rows import execute
 from tests.waiting import eventually
 from tests.worker.conftest import Registry
 
@@ -48,14 +48,16 @@ async def _sweep(registry: Registry) -> list[str]:
     """Sweep when Redis has lost everything and enough time has passed; return the deletes that are queued then."""
     redis = registry.backends.queue._redis  # type: ignore[attr-defined]  # what is behind the port
     await redis.delete(QUEUE_NAME, *(f"{job_key_prefix}destroy:{file_id}" for file_id in (_FIRST, _SECOND)))
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", timeout=10)) as database, database:
-        database.execute("UPDATE package_files SET doomed_at = '2026-01-01T00:00:00.000000Z' WHERE doomed_at NOTNULL")
+    await execute(
+        registry.settings.database_url,
+        "UPDATE package_files SET doomed_at = '2026-01-01T00:00:00.000000Z' WHERE doomed_at IS NOT NULL",
+    )
     await Sweep(registry.backends.store, registry.backends.queue)()
     return sorted(name.decode() for name in await redis.zrange(QUEUE_NAME, 0, -1) if name.startswith(b"destroy"))
 
 
 async def _traces(registry: Registry) -> tuple[int, int, int]:
-    return registry.count("packages"), registry.count("package_files"), len(registry.blobs_on_disk())
+    return await registry.count("packages"), await registry.count("package_files"), len(registry.blobs_on_disk())
 
 
 async def test_files_go_one_by_one_and_the_package_with_the_last(published: Registry) -> None:
@@ -68,7 +70,7 @@ async def test_files_go_one_by_one_and_the_package_with_the_last(published: Regi
     assert await _traces(published) == (1, 1, 1)
     await _destroy(published)(_SECOND)
     assert await _traces(published) == (0, 0, 0)
-    assert published.count("package_names") == 1, "what was ours once is never looked for elsewhere"
+    assert await published.count("package_names") == 1, "what was ours once is never looked for elsewhere"
 
 
 async def test_a_file_that_is_alive_is_not_destroyed(published: Registry) -> None:
@@ -230,6 +232,6 @@ async def test_many_deletes_and_uploads_of_one_version_at_once_leave_what_the_la
         return not ids
 
     await eventually(doomed_are_gone, what="what was deleted is gone", timeout_seconds=60)
-    files, blobs = published.count("package_files"), len(published.blobs_on_disk())
+    files, blobs = await published.count("package_files"), len(published.blobs_on_disk())
     assert files == blobs
-    assert published.count("packages") == min(files, 1)
+    assert await published.count("packages") == min(files, 1)

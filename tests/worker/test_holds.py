@@ -42,14 +42,14 @@ async def test_a_deleted_file_is_destroyed_when_the_hold_is_over(registry: Regis
     await lift(registry, held)
     await destroy(file.id)
 
-    assert registry.count("package_files") == 0
+    assert await registry.count("package_files") == 0
     assert registry.blobs_on_disk() == []
 
 
 @pytest.mark.slow
 async def test_the_sweep_brings_doomed_files_back_when_the_hold_is_over(registry: Registry) -> None:
     (file,) = await publish(registry, 0)
-    execute(
+    await execute(
         registry, "UPDATE package_files SET status = 'pending_destruction', doomed_at = '2026-01-01T00:00:00.000000Z'"
     )
     held = await hold(registry)

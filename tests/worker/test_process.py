@@ -104,7 +104,7 @@ async def test_an_upload_that_must_say_its_sha256_and_does_not_is_not_taken(regi
         await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, needs_sha256=True)
 
     assert registry.blobs_on_disk() == []
-    assert registry.count("package_files") == 0
+    assert await registry.count("package_files") == 0
 
 
 async def test_a_good_sdist_becomes_default(registry: Registry) -> None:
@@ -463,9 +463,9 @@ async def test_refused_uploads_of_one_package_leave_nothing_at_all(registry: Reg
     assert all(upload.result() for upload in uploads)
     assert await _status(registry) is None
     assert registry.blobs_on_disk() == []
-    assert registry.count("package_names") == 0
-    assert registry.count("packages") == 0
-    assert registry.count("package_file_metadata") == 0
+    assert await registry.count("package_names") == 0
+    assert await registry.count("packages") == 0
+    assert await registry.count("package_file_metadata") == 0
 
 
 async def _refused(registry: Registry, content: bytes, file_name: str = _WHEEL) -> str:

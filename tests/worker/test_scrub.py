@@ -56,7 +56,7 @@ async def test_a_damaged_file_is_taken_from_its_readers_with_a_reason_and_the_ot
 ) -> None:
     damaged, whole = await publish(registry, 0, 1)
     await scrub_of(registry)()
-    execute(registry, "UPDATE package_files SET verified_at = NULL")
+    await execute(registry, "UPDATE package_files SET verified_at = NULL")
     match harm:
         case "rot":
             rot(registry, damaged)
@@ -77,13 +77,13 @@ async def test_a_damaged_file_is_taken_from_its_readers_with_a_reason_and_the_ot
         package = await rows.packages.package(PackageId(damaged.package_id))
     assert package is not None
     assert (package.status, package.status_message) == (PackageStatus.ERROR, found.status_message)
-    assert audited(registry, "package_file.damaged") == [f"package_file:{damaged.id}"]
+    assert await audited(registry, "package_file.damaged") == [f"package_file:{damaged.id}"]
 
 
 async def test_the_same_bytes_again_put_a_damaged_file_in_order(registry: Registry) -> None:
     (damaged,) = await publish(registry, 0)
     await scrub_of(registry)()
-    execute(registry, "UPDATE package_files SET verified_at = NULL")
+    await execute(registry, "UPDATE package_files SET verified_at = NULL")
     blob_of(registry, damaged).unlink()
     await scrub_of(registry)()
 
@@ -110,7 +110,7 @@ async def test_the_same_bytes_again_put_a_damaged_file_in_order(registry: Regist
 async def test_a_disk_that_is_not_mounted_says_nothing_about_files(registry: Registry) -> None:
     files = await publish(registry, 0, 1)
     await scrub_of(registry)()
-    execute(registry, "UPDATE package_files SET verified_at = NULL")
+    await execute(registry, "UPDATE package_files SET verified_at = NULL")
     take_the_disk_away(registry)
 
     with pytest.raises(BlobStoreForeign):
@@ -119,7 +119,7 @@ async def test_a_disk_that_is_not_mounted_says_nothing_about_files(registry: Reg
     for file in files:
         found = await file_as_it_is(registry, file.id)
         assert found.status is PackageFileStatus.DEFAULT
-    assert audited(registry, "package_file.damaged") == []
+    assert await audited(registry, "package_file.damaged") == []
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ async def test_a_new_database_over_an_old_store_sweeps_nothing_away(registry: Re
     await publish(registry, 0)
     await scrub_of(registry)()
     for table in ("package_file_metadata", "package_files", "packages", "instance_settings"):
-        execute(registry, f"DELETE FROM {table}")  # noqa: S608 - names above
+        await execute(registry, f"DELETE FROM {table}")  # noqa: S608 - names above
     sweep = SweepOrphans(store=registry.backends.store, blobs=registry.backends.blobs, upload_max_seconds=-86400 * 2)
 
     with pytest.raises(BlobStoreForeign):
@@ -196,7 +196,7 @@ async def test_a_file_that_is_deleted_meanwhile_is_not_judged(registry: Registry
 
     class Deleting(Faulty):
         async def read(self, key: str, **options: int) -> object:
-            await asyncio.to_thread(execute, registry, _DOOM)
+            await execute(registry, _DOOM)
             async for chunk in super().read(key, **options):  # type: ignore[attr-defined]
                 yield chunk
 

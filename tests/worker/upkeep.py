@@ -1,13 +1,12 @@
 """What tests of scrub, check and backup share: published files, and ways to damage them."""
 
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 from shared.errors import BlobStoreUnavailable
 from shared.models import PackageFile, PackageFileId
 from shared.usecases.scrub import Scrub
+from tests import rows
 from tests.distributions import build_wheel
 from tests.worker.conftest import Registry
 
@@ -25,9 +24,9 @@ async def publish(registry: Registry, *numbers: int) -> list[PackageFile]:
     for number in numbers:
         content = build_wheel("pkg", f"1.{number}")
         await registry.upload(content, file_name=wheel_name(number), version=f"1.{number}")
-        file_id = PackageFileId(registry.count("package_files"))
+        file_id = PackageFileId(await registry.count("package_files"))
         await registry.process()(file_id, 1)
-        execute(registry, f"UPDATE package_files SET verified_at = '{LONG_AGO}' WHERE id = {file_id}")  # noqa: S608
+        await execute(registry, f"UPDATE package_files SET verified_at = '{LONG_AGO}' WHERE id = {file_id}")  # noqa: S608
         published.append(await file_as_it_is(registry, file_id))
     return published
 
@@ -44,17 +43,15 @@ def take_the_disk_away(registry: Registry) -> None:
         entry.rename(registry.settings.data_dir / entry.name)
 
 
-def execute(registry: Registry, statement: str) -> None:
+async def execute(registry: Registry, statement: str) -> None:
     """Change rows behind the registry's back."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3", timeout=10)) as database, database:
-        database.execute(statement)
+    await rows.execute(registry.settings.database_url, statement)
 
 
-def audited(registry: Registry, action: str) -> list[str]:
+async def audited(registry: Registry, action: str) -> list[str]:
     """Return the targets of the audit events of this kind, oldest first."""
-    with closing(sqlite3.connect(registry.settings.data_dir / "larder.sqlite3")) as database:
-        rows = database.execute("SELECT target FROM audit_events WHERE action = ? ORDER BY id", (action,))
-        return [target for (target,) in rows]
+    events = "SELECT target FROM audit_events WHERE action = :action ORDER BY id"
+    return [target for (target,) in await rows.execute(registry.settings.database_url, events, action=action)]
 
 
 def blob_of(registry: Registry, file: PackageFile) -> Path:

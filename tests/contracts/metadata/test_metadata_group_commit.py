@@ -15,6 +15,7 @@ from shared.metadata.sqlite_doors import SqliteWriter
 from shared.metadata.store import SqlMetadataStore
 from shared.models import PackageFile, Project
 from tests.contracts.metadata.sample_rows import new_file, new_package, new_project, upload
+from tests.rows import nobody_writes
 from tests.waiting import eventually
 
 _AT_ONCE = 20
@@ -132,6 +133,10 @@ async def test_the_counters_tell_of_each_that_was_committed(store: SqlMetadataSt
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 class TestOnSqlite:
+    @pytest.fixture(autouse=True)
+    def _groups_wait_for_a_slow_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("shared.metadata.group_commit._LONGEST_SECONDS", 60.0)
+
     async def test_those_that_wait_together_share_commits(self, store: SqlMetadataStore, project: Project) -> None:
         with commits(store) as noted:
             await asyncio.gather(*begin_uploads(store, project, _AT_ONCE))
@@ -307,13 +312,10 @@ class TestOnSqlite:
     async def test_who_waits_for_another_process_goes_on_when_it_is_done(
         self, store: SqlMetadataStore, project: Project, database_url: str
     ) -> None:
-        with sqlite3.connect(database_url.removeprefix("sqlite://"), isolation_level=None) as other:
-            other.execute("BEGIN IMMEDIATE")
+        async with nobody_writes(database_url):
             uploading = asyncio.create_task(upload(store, project))
             await asyncio.wait({uploading}, timeout=0.1)
             assert not uploading.done()
-            other.execute("COMMIT")
-        other.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await uploading
