@@ -77,7 +77,11 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[PAGES] = await asyncio.to_thread(load_pages)
         app[UPLOAD_SLOTS] = UploadSlots(app[SETTINGS].limits.max_uploads_per_principal)
         try:
-            async with use_cases.note_download.writing(), app[NUMBERS].shared():
+            async with (
+                use_cases.note_download.writing(),
+                app[NUMBERS].shared(),
+                lifecycle.looking_around(use_cases.check_readiness),
+            ):
                 yield
         finally:
             await use_cases.admission.finish()

@@ -1,8 +1,8 @@
 """Whether this process wants to be sent requests: not while it starts, and not while it drains."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from shared.usecases.readiness import ReadinessReport
@@ -13,6 +13,7 @@ SETTLING_SECONDS = 10.0
 
 
 _SETTLED_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
 
 
 def _clock() -> float:
@@ -88,6 +89,26 @@ class Lifecycle:
             await asyncio.sleep(_SETTLED_SECONDS)
             if not self.requests_under_way and begun == self.requests_begun:
                 return
+
+    @asynccontextmanager
+    async def looking_around(self, check: Callable[[], Awaitable[ReadinessReport]]) -> AsyncIterator[None]:
+        """While the block runs, look by itself for what has to be seen once: it may be that nobody asks.
+
+        Processes that share a socket are not all asked, and one that is asked for the first time when the blob store is
+        away would not be ready.
+        """
+
+        async def look() -> None:
+            while not self.has_seen_blob_store:
+                self.obstacle(await check())
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        looking = asyncio.create_task(look(), name="larder readiness")
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
 
     def obstacle(self, report: ReadinessReport) -> str | None:
         """Return why no requests should be sent here, or None.
