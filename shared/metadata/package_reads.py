@@ -1,5 +1,6 @@
 """Look-ups of packages and files in SQL."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -62,6 +63,8 @@ _FORM, _CORE_METADATA, _ATTESTATIONS = (
         package_file_metadata.c.attestations,
     )
 )
+_MANY = 1_000
+"""Of more rows than these nothing is made while others on the loop wait."""
 _AHEAD = timedelta(minutes=1)
 """By less than that the clocks of several machines differ."""
 
@@ -97,8 +100,11 @@ class SqlPackageReads:
         return row.form if row else {}
 
     async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
-        rows = await self._transaction.rows(index_statement(source))
-        return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
+        if isinstance(source, GroupPull):
+            rows = await self._transaction.rows(index_statement(source))
+        else:
+            rows = await self._transaction.rows(_INDEX_OF_PROJECT, {"project": source})
+        return await asyncio.to_thread(_indexed_names, rows) if len(rows) > _MANY else _indexed_names(rows)
 
     async def counters(self, source: PullSource, *, limit: int) -> dict[Scope, int]:
         if not isinstance(source, GroupPull):
@@ -145,7 +151,7 @@ class SqlPackageReads:
         return _files(await self._transaction.rows(doomed_statement(doomed_before, now, limit)))
 
 
-def index_statement(source: PullSource) -> Select[Any]:
+def index_statement(source: GroupPull | BindParameter[Any]) -> Select[Any]:
     """Return one row per installable package: by normalized name, then id."""
     first_file = (
         select(package_files.c.requires_python)
@@ -222,6 +228,7 @@ def installable_file_statement(
     )
 
 
+_INDEX_OF_PROJECT = index_statement(bindparam("project"))
 _PAGE_OF_PROJECT = page_statement(bindparam("project"), bindparam("name"))
 _FILE_OF_PROJECT = installable_file_statement(bindparam("project"), bindparam("sha256"), bindparam("file_name"))
 
@@ -281,6 +288,10 @@ def _indexed_page(rows: Sequence[Row[Any]]) -> IndexedPage:
         if row.file_id is not None:
             files.append(IndexedFile(**told))
     return IndexedPage(marker=common_marker(markers), files=tuple(files))
+
+
+def _indexed_names(rows: Sequence[Row[Any]]) -> tuple[IndexedName, ...]:
+    return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
 
 
 def _indexed_name(same_name: list[Row[Any]]) -> IndexedName:

@@ -95,7 +95,7 @@ class SqliteConnection:
         if prepared is None or parameters is None:
             return _read(await to_the_end(self._opened.execute(statement, parameters)))
         answer = await to_the_end(self.driver.ask(prepared, parameters))
-        return Found(prepared.rows(answer.rows), answer.rowcount)
+        return Found(answer.rows, answer.rowcount)
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
         """Carry out a statement that is written out."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, TypeVarTuple
 
 import aiosqlite
+from sqlalchemy import Row
 
 from shared.metadata.prepared import Prepared
 
@@ -63,7 +64,7 @@ class SqliteDriver(aiosqlite.Connection):
 
     def ask(self, prepared: Prepared, values: Mapping[str, Any]) -> Awaitable["Answer"]:
         """Carry out a statement that was made once."""
-        return self._visit(self._ask, prepared.text, prepared.bound(values))
+        return self._visit(self._ask, prepared, prepared.bound(values))
 
     async def carry_out(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
         """Execute a statement, and leave with the cursor all that it gave."""
@@ -91,9 +92,11 @@ class SqliteDriver(aiosqlite.Connection):
         self._run(deferred)
         return call(*args)
 
-    def _ask(self, text: str, values: Sequence[Any]) -> "Answer":
-        done = self._conn.execute(text, values)
-        answer = Answer(done.fetchall() if done.description else [], done.rowcount)
+    def _ask(self, prepared: Prepared, values: Sequence[Any]) -> "Answer":
+        done = self._conn.execute(prepared.text, values)
+        # Made here: of a hundred thousand rows that takes longer than others on the loop should wait.
+        rows = prepared.rows(done.fetchall()) if done.description else ()
+        answer = Answer(rows, done.rowcount)
         done.close()
         return answer
 
@@ -126,9 +129,9 @@ class SqliteDriver(aiosqlite.Connection):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a statement gave: rows as the driver has them, and how many it changed."""
+    """What a statement gave, and how many rows it changed."""
 
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Row[Any]]
     rowcount: int
 
 
