@@ -80,7 +80,7 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
             async with (
                 use_cases.note_download.writing(),
                 app[NUMBERS].shared(),
-                lifecycle.looking_around(use_cases.check_readiness),
+                lifecycle.looking_for_blob_store(use_cases.check_readiness.blob_store),
             ):
                 yield
         finally:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from shared.usecases.readiness import ReadinessReport
+from shared.usecases.readiness import Check, ReadinessReport
 
 STOPPING = "shutting down"
 SETTLING_SECONDS = 10.0
@@ -91,17 +91,17 @@ class Lifecycle:
                 return
 
     @asynccontextmanager
-    async def looking_around(self, check: Callable[[], Awaitable[ReadinessReport]]) -> AsyncIterator[None]:
-        """While the block runs, look by itself for what has to be seen once: it may be that nobody asks.
+    async def looking_for_blob_store(self, check: Callable[[], Awaitable[Check]]) -> AsyncIterator[None]:
+        """While the block runs, look for what has to be seen once: it may be that nobody asks.
 
         Processes that share a socket are not all asked, and one that is asked for the first time when the blob store is
         away would not be ready.
         """
 
         async def look() -> None:
-            while not self.has_seen_blob_store:
-                self.obstacle(await check())
+            while not (await check()).is_ok:
                 await asyncio.sleep(_LOOK_SECONDS)
+            self.has_seen_blob_store = True
 
         looking = asyncio.create_task(look(), name="larder readiness")
         try:
