@@ -14,11 +14,8 @@ from arq.connections import ArqRedis
 from shared.blobs.local import open_local_blob_store
 from shared.blobs.s3.location import S3Location, parse_s3_url
 from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
-from shared.metadata import migrate as migrations
-from shared.metadata import snapshots
 from shared.metadata.change_checks import open_change_checks
 from shared.metadata.engine import sqlite_path
-from shared.metadata.schema import REVISION
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
 from shared.ports.change_checks import ChangeChecks
@@ -102,14 +99,19 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]
     return open_metadata_store(settings.database_url)
 
 
+async def is_blob_store_there(settings: Settings) -> bool:
+    """Say whether the blob store can be opened without being made: where it is no directory it always can."""
+    root = _blob_root(settings)
+    return root is None or await asyncio.to_thread(root.is_dir)
+
+
 async def has_blobs(settings: Settings) -> bool:
     """Say whether there is any file in the blob store; one that is not there yet is not made.
 
     Raises:
         BlobStoreUnavailable: nobody can tell.
     """
-    root = _blob_root(settings)
-    if root is not None and not await asyncio.to_thread(root.is_dir):
+    if not await is_blob_store_there(settings):
         return False
     async with open_blobs(settings) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
         async for _ in keys:
@@ -169,41 +171,6 @@ async def open_existing_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
 def open_blobs_in(root: Path) -> AbstractAsyncContextManager[BlobStore]:
     """Open the bytes below a directory."""
     return open_local_blob_store(root)
-
-
-async def take_snapshot(settings: Settings, path: Path) -> None:
-    """Write all rows, as of one instant, into a new SQLite file; see `shared.metadata.snapshots`."""
-    await snapshots.take_snapshot(settings.database_url, path)
-
-
-async def settle_snapshot(path: Path) -> None:
-    """Bring a copied snapshot up to this version, and end in it what only its own time had."""
-    await snapshots.settle_snapshot(path)
-
-
-async def load_snapshot(settings: Settings, path: Path) -> None:
-    """Put a settled snapshot in the place of the database, which is not there yet, or empty."""
-    await snapshots.load_snapshot(path, settings.database_url)
-
-
-async def require_empty_database(settings: Settings) -> None:
-    """Return when a snapshot can be put in the place of the database."""
-    await snapshots.require_empty(settings.database_url)
-
-
-def schema_revision() -> str:
-    """Return the revision of the schema of this version."""
-    return REVISION
-
-
-async def migrate_database(settings: Settings) -> tuple[str | None, str]:
-    """Bring the database to the schema of this version; return the revision before and after.
-
-    Raises:
-        SchemaUnknown: the database holds a schema that this version does not know.
-        MetadataUnavailable: the database does not answer.
-    """
-    return await migrations.migrate(settings.database_url)
 
 
 def _redis_url(settings: Settings) -> str:

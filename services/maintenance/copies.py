@@ -2,31 +2,26 @@
 
 import os
 import socket
-import sys
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
-from services.maintenance.progress import ProgressLine, human_size, one_line, run_to_its_end
+from services.maintenance.progress import ProgressLine, human_size, run_to_its_end, tell_of_file
 from services.standalone.data_dir import hold_data_dir
-from shared.backends import (
-    load_snapshot,
-    open_blobs,
-    open_blobs_in,
-    open_existing_blobs,
-    open_existing_store,
-    open_store_in,
-    require_empty_database,
-    schema_revision,
-    settle_snapshot,
-    take_snapshot,
-)
+from shared.backends import open_blobs, open_blobs_in, open_existing_blobs, open_existing_store, open_store_in
 from shared.ports.blob_store import BlobStore
 from shared.settings import Settings
 from shared.usecases.backup import Backup
 from shared.usecases.backup_place import Manifest
 from shared.usecases.blob_copies import Tell
 from shared.usecases.restore import Restore, Restored
+from shared.whole_databases import (
+    load_snapshot,
+    require_empty_database,
+    schema_revision,
+    settle_snapshot,
+    take_snapshot,
+)
 
 _WHOLE = 0
 _INCOMPLETE = 1
@@ -44,7 +39,7 @@ def back_up(settings: Settings, place: Path, *, version: str) -> int:
         f"{human_size(manifest.size_bytes)}"
     )
     for one in manifest.incomplete:
-        _tell_of_file("not in it", one.file_id, one.file_name, one.problem)
+        tell_of_file("not in it", one.file_id, one.file_name, one.problem)
     return _INCOMPLETE if manifest.incomplete else _WHOLE
 
 
@@ -61,12 +56,8 @@ def restore(settings: Settings, place: Path) -> int:
         f"{human_size(restored.size_bytes)}"
     )
     for lost in restored.lost:
-        _tell_of_file("in error", lost.file.id, lost.file.file_name, lost.problem)
+        tell_of_file("in error", lost.file.id, lost.file.file_name, lost.problem)
     return _INCOMPLETE if restored.lost else _WHOLE
-
-
-def _tell_of_file(what: str, file_id: int, file_name: str, problem: str) -> None:
-    print(one_line(f"larder: {what}: package_file:{file_id} {file_name}: {problem}"), file=sys.stderr)
 
 
 async def _back_up(settings: Settings, place: Path, version: str, tell: Tell) -> Manifest:

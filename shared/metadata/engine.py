@@ -86,6 +86,19 @@ def postgresql_url(url: str) -> URL:
     return parsed.set(drivername="postgresql+asyncpg", query=query)
 
 
+def shown_url(url: str) -> str:
+    """Return a database's URL as it may be printed: without its password.
+
+    Raises:
+        ValueError: it is none of a database.
+    """
+    if sqlite_path(url) is not None:
+        return url
+    parsed = postgresql_url(url).set(drivername="postgresql")
+    query = {name: "***" if name == "password" else value for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
+
+
 def sqlite_engine(path: Path, *, pool_size: int, begin: str, pragmas: tuple[str, ...]) -> AsyncEngine:
     """Return an engine whose transactions begin with `begin`, on connections that `pragmas` have prepared.
 

@@ -1,6 +1,7 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from services.worker.inspection import DistributionInspector
 from services.worker.worker import scratch_of
-from shared.backends import Backends, migrate_database, open_backends
+from shared.backends import Backends, open_backends
 from shared.credentials import BasicPair, Credentials
 from shared.models import InstanceSettings, PackageFile, UploadChecks
 from shared.settings import Settings, read_settings
@@ -19,6 +20,7 @@ from shared.usecases.process import ProcessPackageFile
 from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
+from shared.whole_databases import migrate_database
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.rows import count
 from tests.uncounted_writes import every_change_is_counted
@@ -105,10 +107,9 @@ def environment() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture
-async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
-    """Open a registry of the test's own."""
-    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+@asynccontextmanager
+async def opened_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """Open a registry, which is made where it is not there yet."""
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
@@ -119,3 +120,11 @@ async def registry(environment: dict[str, str], tmp_path: Path, redis_server: Re
             project.project_id, Credentials(basic=BasicPair("root", _TOKEN)), accepted=("api",)
         )
         yield Registry(settings=settings, backends=backends, visit=visit, inspector=inspector)
+
+
+@pytest.fixture
+async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
+    """Open a registry of the test's own."""
+    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+    async with opened_registry(settings) as opened:
+        yield opened

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.backends import open_store_in, take_snapshot
+from shared.backends import open_store_in
 from shared.blob_keys import new_blob_key
 from shared.errors import SchemaUnknown
 from shared.models import BlobKey, PackageFile, PackageFileStatus, PackageStatus
@@ -16,6 +16,7 @@ from shared.usecases.check import CheckRegistry
 from shared.usecases.findings import CheckReport, FindingKind
 from shared.usecases.readiness import Check, CheckReadiness
 from shared.usecases.repair import Outcome, RepairRegistry
+from shared.whole_databases import take_snapshot
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import (
     Faulty,
