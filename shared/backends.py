@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis
 
 from shared.blobs.local import open_local_blob_store
 from shared.blobs.s3.location import S3Location, parse_s3_url
@@ -23,7 +23,7 @@ from shared.ports.failed_attempts import FailedAttempts
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
 from shared.queue.arq_queue import open_arq_queue
-from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, redis_settings
+from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, new_worker_client
 from shared.queue.failed_attempts import open_failed_attempts
 from shared.queue.serialization import job_deserializer, job_serializer
 from shared.settings import Settings
@@ -68,10 +68,11 @@ class QueueConnection:
     """What an arq worker needs to serve the queue that the API fills.
 
     Args:
+        client: connects when it is first used, and is closed by the worker.
         longest_job_seconds: the time limit of its longest function; how old a claim is, is reckoned from it.
     """
 
-    redis_settings: RedisSettings = field(repr=False)  # its own repr prints the password
+    client: ArqRedis = field(repr=False)  # its own repr prints how Redis is reached
     queue_name: str
     longest_job_seconds: int
     serialize: Callable[[dict[str, Any]], bytes]
@@ -85,7 +86,7 @@ def queue_connection(settings: Settings) -> QueueConnection:
         SettingsInvalid: no Redis is named.
     """
     return QueueConnection(
-        redis_settings=redis_settings(_redis_url(settings)),
+        client=new_worker_client(_redis_url(settings)),
         queue_name=QUEUE_NAME,
         longest_job_seconds=LONGEST_JOB_SECONDS,
         serialize=job_serializer,

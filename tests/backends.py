@@ -121,16 +121,18 @@ class PostgresqlServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def socket(self) -> Path:
+        """Return the unix socket on which it listens."""
+        return self._directory / ".s.PGSQL.5432"
+
     def url(self, database: str) -> str:
         """Return the URL of a database on this server."""
         return f"postgresql://larder@/{database}?host={self._directory}"
 
     def setting(self, database: str) -> str:
-        """Return what LARDER_DATABASE_URL says of it.
-
-        The setting wants a host where one usually stands; what stands behind the question mark wins.
-        """
-        return self.url(database).replace("@/", "@localhost/")
+        """Return what LARDER_DATABASE_URL says of it."""
+        return self.url(database)
 
     def create_database(self) -> str:
         """Make an empty database; return its name."""

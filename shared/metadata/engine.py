@@ -6,7 +6,6 @@ PostgreSQL has one pool for both: writers at READ COMMITTED, with the rows locke
 REPEATABLE READ, so that their selects agree.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from shared.errors import MetadataUnavailable
-from shared.metadata.doors import Doors, ServerDoor
+from shared.metadata.doors import Doors, Gate, ServerDoor
 from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_connection import SqliteConnection
 from shared.metadata.sqlite_doors import SqliteReaders, SqliteWriter
@@ -177,12 +176,12 @@ async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     writer = SqliteWriter(partial(connection, pragmas=writing), directory=path.parent, wait_seconds=wait_seconds)
     readers = SqliteReaders(
         partial(connection, pragmas=("query_only=ON",)),
-        asyncio.Semaphore(_SQLITE_READERS),
+        Gate(_SQLITE_READERS),
         _SQLITE_READERS,
         wait_seconds,
     )
     try:
-        yield Doors(reader=readers, writer=writer)
+        yield Doors(reader=readers, writer=writer, pools=lambda: (readers.use(), writer.use()))
     finally:
         await readers.close()
         await writer.close()
@@ -219,11 +218,14 @@ async def _open_postgresql(url: URL, wait_seconds: float, connections: int) -> A
         statement_seconds=2 * wait_seconds,
     )
     readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    gate = asyncio.Semaphore(connections)
+    gate = Gate(connections)
+    pool = engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
     async with disposed(engine):
         yield Doors(
             reader=ServerDoor(readers, gate, connections, wait_seconds),
             writer=ServerDoor(engine, gate, connections, wait_seconds),
+            pools=lambda: (gate.use("server", idle=pool.checkedin()),),
         )
 
 

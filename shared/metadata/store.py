@@ -39,7 +39,7 @@ from shared.metadata.totals import SqlTotalsReads
 from shared.metadata.transaction import Transaction
 from shared.metadata.users import SqlUserReads, SqlUserWrites
 from shared.ports.change_checks import Scope
-from shared.ports.metadata_store import AuditEvent
+from shared.ports.metadata_store import AuditEvent, PoolUse
 
 _WAIT_SECONDS = 10.0
 
@@ -122,6 +122,9 @@ class SqlMetadataStore:
             await settle_storage(transaction)
             await bump_counters(transaction)
             await transaction.commit()
+
+    def pools(self) -> tuple[PoolUse, ...]:
+        return self.doors.pools()
 
     async def check_schema(self) -> None:
         async with self._transaction(self.doors.reader) as transaction:

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.distributions": _WORDS | {"packaging"},
     "shared.fips": set(),
     "shared.settings": _WORDS | {"shared.fips"},
-    "shared.metrics": {"prometheus_client", "structlog"},
+    "shared.metrics": {"prometheus_client", "structlog", "shared.ports"},
     "shared.log": {"shared.log_lines", "shared.settings", "structlog"},
     "shared.log_lines": {"structlog"},
     "shared.ports": _WORDS,

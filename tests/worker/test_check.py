@@ -281,7 +281,9 @@ async def test_a_store_that_is_another_takes_no_requests(registry: Registry) -> 
 
     assert await blob_store() == Check(is_ok=True)
     take_the_disk_away(registry)
-    assert await blob_store() == Check(is_ok=False, message="is not the one of this database: mount its disk")
+    assert await blob_store() == Check(
+        is_ok=False, message="is not the one of this database: mount its disk", is_another=True
+    )
 
 
 async def test_a_project_that_is_said_to_hold_what_it_does_not_is_found_and_counted_anew(registry: Registry) -> None:
