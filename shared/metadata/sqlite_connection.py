@@ -1,6 +1,7 @@
 """A connection to SQLite whose transactions are begun and ended by name, and never by the driver."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -138,8 +139,11 @@ class SqliteConnection:
     def leave(self) -> None:
         """End a transaction that only read, and wait for nothing: what is asked next is carried out after that."""
         self.driver.forget_deferred()
-        if self.is_in_transaction:
-            self.driver.run("ROLLBACK").add_done_callback(self._note_end)
+        try:
+            if self.is_in_transaction:
+                self.driver.run("ROLLBACK").add_done_callback(self._note_end)
+        except (sqlite3.Error, ValueError):  # It is closed, whoever did that.
+            self.is_broken = True
 
     def _note_end(self, end: asyncio.Future[None]) -> None:
         self.is_broken = end.cancelled() or end.exception() is not None
