@@ -102,6 +102,7 @@ async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Re
     assert "future" in answer.json["master_check"][0]["message"]
 
 
+@pytest.mark.embedded("takes the disk away")
 async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Registry) -> None:
     await _everything_answers(registry)
     await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
