@@ -54,7 +54,7 @@ test-all: ## run all tests, the long ones too, and some on PostgreSQL and S3 aga
 test-scale: ## run contract suites, API and end-to-end tests and some faults on PostgreSQL and S3, which it starts
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@$(FAULT_TABLE) && REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m "not alone" $(SIDE_BY_SIDE) \
-			tests/contracts tests/api tests/e2e \
+			tests/contracts tests/api tests/worker tests/e2e \
 		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m alone tests/e2e \
 		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m scaled tests/faults
 

@@ -5,7 +5,6 @@ nothing. Scaled, each data directory has a database and a prefix of its own on s
 them again after a restart.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -55,8 +54,6 @@ class _Servers:
 
     def start(self) -> tuple[PostgresqlServer, S3Server]:
         if self.started is None:
-            for name, value in CREDENTIALS.items():
-                os.environ[name] = value
             self.started = (
                 self.running.enter_context(new_postgresql_server()),
                 self.running.enter_context(new_s3_server()),
@@ -70,7 +67,9 @@ _SERVERS = _Servers()
 @pytest.fixture(scope="session", autouse=True)
 def _engines_of_the_run(request: pytest.FixtureRequest) -> Iterator[None]:
     _SERVERS.is_needed = request.config.getoption("engines") == SCALED
-    with _SERVERS.running:
+    with pytest.MonkeyPatch.context() as patch, _SERVERS.running:
+        for name, value in CREDENTIALS.items() if _SERVERS.is_needed else ():
+            patch.setenv(name, value)  # Stores and the processes of registries look for them there.
         yield
 
 

@@ -1,5 +1,6 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from shared.usecases.process import ProcessPackageFile
 from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
+from tests.engines import blobs_at, settings_of
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.rows import count
 from tests.uncounted_writes import every_change_is_counted
@@ -93,10 +95,9 @@ class Registry:
         """Return how many rows a table has."""
         return await count(self.settings.database_url, table)
 
-    def blobs_on_disk(self) -> list[Path]:
-        """Return every file below the blob directory."""
-        root = self.settings.data_dir / "blobs"
-        return [path for path in root.rglob("*") if path.is_file()]
+    async def blobs(self) -> list[str]:
+        """Return the names of all blobs, and of what writers have begun."""
+        return await asyncio.to_thread(blobs_at, self.settings.blob_url)
 
 
 @pytest.fixture
@@ -108,7 +109,8 @@ def environment() -> dict[str, str]:
 @pytest.fixture
 async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
     """Open a registry of the test's own."""
-    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+    told = {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_server.url, **settings_of(tmp_path)}
+    settings = read_settings({**{f"LARDER_{name}": value for name, value in told.items()}, **environment})
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
