@@ -40,6 +40,12 @@ _FAULTS: dict[type[Exception], str] = {
     StorageFull: "the disk is full",
 }
 
+_MOVE_FAULTS: dict[type[Exception], str] = {
+    MetadataUnavailable: "a database does not answer: look at LARDER_DATABASE_URL and at --to-database",
+    DatabaseNotEmpty: "something has come into the database of --to-database meanwhile: name an empty one",
+    BlobStoreUnavailable: "a blob store does not answer: look at LARDER_BLOB_URL and at --to-blobs",
+}
+
 _EXIT_CODES = """
 exit codes:
   0  it did what was asked, or stopped as it was told
@@ -147,6 +153,26 @@ exit codes:
   2  bad usage, or a LARDER_* variable is unknown or holds a bad value
 """
 
+_MOVE = """
+Moves a registry to other stores: its rows (SQLite, PostgreSQL), its files (a disk, S3), or both, in either direction.
+Each file is compared with its digest on the way; the rows come last, and whole or not at all. Stop all processes of the
+registry first: where one is still running, nothing is moved. With --ahead files are copied while it serves, so that the
+move itself has only the rest to do. What was stopped or killed goes on when the same command is run again. Nothing is
+removed from where the registry was; do not start it there again.
+
+settings that matter here:
+  LARDER_DATA_DIR           where the registry is (./var); a copy of the rows lies here meanwhile
+  LARDER_DATABASE_URL, LARDER_BLOB_URL
+                            where it is, if somewhere else; afterwards set them to where it was moved to
+
+A password in --to-database can be left out of the URL: PGPASSWORD or ~/.pgpass have it, too.
+
+exit codes:
+  0  it is there, with everything; or the files are that there were, with --ahead
+  1  it was not moved, or files are in error that were damaged before; lines on standard error say why, or which
+  2  bad usage, or a LARDER_* variable is unknown or holds a bad value
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
@@ -195,6 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "compare the database with the stored files, and mend", _CHECK),
         ("backup", _backup, "copy a registry while it serves", _BACKUP),
         ("restore", _restore, "bring a backup back", _RESTORE),
+        ("move", _move, "move a registry to other stores", _MOVE),
     ):
         description, _, epilog = text.partition("\n\n")
         command = commands.add_parser(
@@ -213,6 +240,13 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("place", type=Path, metavar="DIR", help="the backup: a directory that is not there")
         if name == "restore":
             command.add_argument("place", type=Path, metavar="BACKUP", help="a directory that `larder backup` wrote")
+        if name == "move":
+            command.add_argument("--to-database", metavar="URL", help="where the rows go; left out: they stay")
+            command.add_argument("--to-blobs", metavar="URL", help="where the files go; left out: they stay")
+            command.add_argument("--ahead", action="store_true", help="copy files while the registry serves; no more")
+            command.add_argument(
+                "--without-damaged", action="store_true", help="leave files behind that are damaged or gone"
+            )
         if name == "api":
             command.add_argument(
                 "--fd", type=int, metavar="N", help="serve the listening socket that was inherited as this descriptor"
@@ -279,6 +313,28 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
 
     _begin(settings, "restore", title="larder restore")
     return restore(settings, options.place)
+
+
+def _move(settings: Settings, options: argparse.Namespace) -> int:
+    from services.maintenance.move import MoveOptions, move, target_of
+
+    if options.to_database is None and options.to_blobs is None:
+        raise SettingsInvalid("say where to: --to-database, --to-blobs, or both")
+    wanted = MoveOptions(
+        database_url=options.to_database,
+        blob_url=options.to_blobs,
+        is_ahead=options.ahead,
+        leaves_lost=options.without_damaged,
+    )
+    target = target_of(settings, wanted)
+    _begin(settings, "move", title="larder move")
+    try:
+        return move(settings, target, wanted)
+    except (ExceptionGroup, MetadataUnavailable, BlobStoreUnavailable, DatabaseNotEmpty) as error:
+        told = _MOVE_FAULTS.get(type(_first(error)))
+        if told is None:
+            raise
+        raise OperatorError(told) from error
 
 
 def _begin(settings: Settings, process: str, *, title: str) -> None:

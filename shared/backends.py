@@ -15,9 +15,9 @@ from shared.blobs.local import open_local_blob_store
 from shared.blobs.s3.location import S3Location, parse_s3_url
 from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
 from shared.metadata import migrate as migrations
-from shared.metadata import snapshots
+from shared.metadata import moves, snapshots
 from shared.metadata.change_checks import open_change_checks
-from shared.metadata.engine import sqlite_path
+from shared.metadata.engine import shown_url, sqlite_path
 from shared.metadata.schema import REVISION
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
@@ -25,6 +25,7 @@ from shared.ports.change_checks import ChangeChecks
 from shared.ports.failed_attempts import FailedAttempts
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
+from shared.ports.moved_rows import Arrival, Mark, StillDatabase
 from shared.queue.arq_queue import open_arq_queue
 from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, redis_settings
 from shared.queue.failed_attempts import open_failed_attempts
@@ -101,14 +102,19 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]
     return open_metadata_store(settings.database_url)
 
 
+async def is_blob_store_there(settings: Settings) -> bool:
+    """Say whether the blob store can be opened without being made: where it is no directory it always can."""
+    root = _blob_root(settings)
+    return root is None or await asyncio.to_thread(root.is_dir)
+
+
 async def has_blobs(settings: Settings) -> bool:
     """Say whether there is any file in the blob store; one that is not there yet is not made.
 
     Raises:
         BlobStoreUnavailable: nobody can tell.
     """
-    root = _blob_root(settings)
-    if root is not None and not await asyncio.to_thread(root.is_dir):
+    if not await is_blob_store_there(settings):
         return False
     async with open_blobs(settings) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
         async for _ in keys:
@@ -183,6 +189,40 @@ async def settle_snapshot(path: Path) -> None:
 async def load_snapshot(settings: Settings, path: Path) -> None:
     """Put a settled snapshot in the place of the database, which is not there yet, or empty."""
     await snapshots.load_snapshot(path, settings.database_url)
+
+
+async def look_at_rows(settings: Settings) -> Mark | None:
+    """Return what the rows say of themselves, or None where there are none; see `shared.metadata.moves`."""
+    return await moves.look_at_rows(settings.database_url)
+
+
+def hold_still(settings: Settings) -> AbstractAsyncContextManager[StillDatabase]:
+    """Have the database for oneself; see `shared.metadata.moves`."""
+    return moves.hold_still(settings.database_url)
+
+
+async def arrive_in_snapshot(path: Path, arrival: Arrival) -> None:
+    """Note in the rows of a snapshot where they have come to."""
+    await moves.arrive_in_file(path, arrival)
+
+
+def is_same_database(one: Settings, other: Settings) -> bool:
+    """Say whether both name one database in the same words."""
+    return (sqlite_path(one.database_url) or one.database_url) == (
+        sqlite_path(other.database_url) or other.database_url
+    )
+
+
+def shown_database_url(settings: Settings) -> str:
+    """Return where the database is, as it may be printed.
+
+    Raises:
+        SettingsInvalid: the URL names none.
+    """
+    try:
+        return shown_url(settings.database_url)
+    except ValueError as error:
+        raise SettingsInvalid(f"LARDER_DATABASE_URL is none: {error}") from None
 
 
 async def require_empty_database(settings: Settings) -> None:

@@ -16,7 +16,7 @@ _SERVE_OTHERS = ["services.api", "services.worker", "shared"]
 # The kernel answers these from memory; drivers ask them whenever they connect.
 _QUICK = ["os.access", "os.getcwd", "os.path.abspath", "os.stat"]
 # Reads its scripts before a process serves anybody.
-_MIGRATIONS = ("shared/metadata/migrate.py", ["expected_revision", "_upgrade"])
+_MIGRATIONS = ("shared/metadata/migrate.py", ["expected_revision", "check_revision", "_upgrade"])
 # Readers of a WAL wait for nobody, and a look at a counter takes less than a hop to another thread would.
 _CHANGE_CHECKS = ("shared/metadata/change_checks.py", ["_look", "_holds", "close"])
 # It asks first whether anything is taken.

@@ -46,13 +46,18 @@ class Findings:
 
 @dataclass(slots=True)
 class Teller:
-    """Writes and asks in a project of its own."""
+    """Writes and asks in a project of its own.
+
+    Args:
+        asks: so many of the questions, drawn anew for each write; None: all of them.
+    """
 
     number: int
     doors: Sequence[Door]
     root: str
     findings: Findings
     chance: random.Random
+    asks: int | None = None
     group_id: int = 0
     project_id: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
@@ -66,6 +71,8 @@ class Teller:
     blocked: set[str] = field(default_factory=set)
     spare: tuple[int, str] | None = None
     ended: str | None = None
+    drawn: frozenset[str] = frozenset()
+    wheel: str = wheel_file_name("pkg", _VERSIONS[0])
 
     async def settle(self) -> None:
         """Make the group, the project and the people."""
@@ -115,6 +122,7 @@ class Teller:
         ]
         if self.number == 0:
             kinds.append(self._change_settings)
+        self.draw()
         async with asyncio.TaskGroup() as group:
             # Asks what is being changed meanwhile, so that something is derived before the write and kept after it.
             group.create_task(self._ask_whatever_the_answers())
@@ -122,7 +130,7 @@ class Teller:
             await self.check()
 
     async def check(self) -> None:
-        """Ask every process all questions, and compare what it tells with what must be told now."""
+        """Ask every process the questions that were drawn, and compare what it tells with what must be told now."""
         questions = self._questions()
         told = await asyncio.gather(*(ask(door) for door in self.doors for ask, _ in questions.values()))
         expected = [answer for _ in self.doors for _, answer in questions.values()]
@@ -135,11 +143,20 @@ class Teller:
         for number, (ask, _) in enumerate(self._questions().values()):
             await ask(self.doors[number % len(self.doors)])
 
+    def draw(self) -> None:
+        """Choose what is asked until the next write."""
+        self.wheel = self.chance.choice(list(WHEELS))
+        names = list(self._all_questions())
+        self.drawn = frozenset(names if self.asks is None else self.chance.sample(names, self.asks))
+
     def _questions(self) -> dict[str, tuple[Callable[[Door], Awaitable[Told]], Told]]:
+        return {name: one for name, one in self._all_questions().items() if name in self.drawn}
+
+    def _all_questions(self) -> dict[str, tuple[Callable[[Door], Awaitable[Told]], Told]]:
         project, group = f"/api/v4/projects/{self.project_id}", f"/api/v4/groups/{self.group_id}/-"
         page, of_group = f"{project}/packages/pypi/simple/pkg/", f"{group}/packages/pypi/simple/pkg/"
         member, in_group, guest = (self.tokens[name] for name in ("member", "of-group", "guest"))
-        wheel = self.chance.choice(list(WHEELS))
+        wheel = self.wheel
         file = f"files/{hashlib.sha256(WHEELS[wheel]).hexdigest()}/{wheel}"
         files = {} if self.is_quarantined else {name: name in self.yanked for name in self.packages}
         has_file = wheel in files
@@ -310,14 +327,28 @@ async def look_for_stale_answers(doors: Sequence[Door], root: str, *, tellers: i
     return all_tellers[0].findings
 
 
-async def settled_tellers(doors: Sequence[Door], root: str, *, tellers: int, seed: int) -> list[Teller]:
-    """Return so many tellers that are ready to go on, and share what they find."""
+async def settled_tellers(
+    doors: Sequence[Door], root: str, *, tellers: int, seed: int, asks: int | None = None
+) -> list[Teller]:
+    """Return so many tellers that are ready to go on, and share what they find.
+
+    Args:
+        asks: as of `Teller`.
+    """
     findings = Findings()
     made = [
-        Teller(number=number, doors=doors, root=root, findings=findings, chance=random.Random(f"{seed}-{number}"))
+        Teller(
+            number=number,
+            doors=doors,
+            root=root,
+            findings=findings,
+            chance=random.Random(f"{seed}-{number}"),
+            asks=asks,
+        )
         for number in range(tellers)
     ]
     for teller in made:
         await teller.settle()
+        teller.draw()
         await teller.check()
     return made

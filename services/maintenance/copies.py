@@ -2,12 +2,11 @@
 
 import os
 import socket
-import sys
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
-from services.maintenance.progress import ProgressLine, human_size, one_line, run_to_its_end
+from services.maintenance.progress import ProgressLine, human_size, run_to_its_end, tell_of_file
 from services.standalone.data_dir import hold_data_dir
 from shared.backends import (
     load_snapshot,
@@ -44,7 +43,7 @@ def back_up(settings: Settings, place: Path, *, version: str) -> int:
         f"{human_size(manifest.size_bytes)}"
     )
     for one in manifest.incomplete:
-        _tell_of_file("not in it", one.file_id, one.file_name, one.problem)
+        tell_of_file("not in it", one.file_id, one.file_name, one.problem)
     return _INCOMPLETE if manifest.incomplete else _WHOLE
 
 
@@ -61,12 +60,8 @@ def restore(settings: Settings, place: Path) -> int:
         f"{human_size(restored.size_bytes)}"
     )
     for lost in restored.lost:
-        _tell_of_file("in error", lost.file.id, lost.file.file_name, lost.problem)
+        tell_of_file("in error", lost.file.id, lost.file.file_name, lost.problem)
     return _INCOMPLETE if restored.lost else _WHOLE
-
-
-def _tell_of_file(what: str, file_id: int, file_name: str, problem: str) -> None:
-    print(one_line(f"larder: {what}: package_file:{file_id} {file_name}: {problem}"), file=sys.stderr)
 
 
 async def _back_up(settings: Settings, place: Path, version: str, tell: Tell) -> Manifest:

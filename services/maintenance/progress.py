@@ -65,6 +65,11 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
+def tell_of_file(what: str, file_id: int, file_name: str, problem: str) -> None:
+    """Tell what is wrong with a file."""
+    print(one_line(f"larder: {what}: package_file:{file_id} {file_name}: {problem}"), file=sys.stderr)
+
+
 def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Run work that cleans up after itself; Ctrl-C and SIGTERM cancel it.
 

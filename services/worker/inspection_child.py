@@ -21,6 +21,8 @@ from shared.distributions.archives import ArchiveLimits
 from shared.distributions.reading import read_distribution
 from shared.errors import DistributionRejected, ValidationFailed
 
+_LIBC = ctypes.CDLL(None)
+"""Looked up once, before anything is forked: that takes as long as to open a small archive."""
 _MIB = 1024 * 1024
 _MAX_OPEN_FILES = 16
 
@@ -69,15 +71,14 @@ def give_up_what_is_not_needed() -> None:
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_FSIZE, 0)
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_NAME, b"larder inspect", 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_NAME, b"larder inspect", 0, 0, 0)
+        _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def die_with(parent_pid: int) -> None:
     """Tie the life of this process to its parent's; end it when that is gone already."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(1)
 

@@ -1,9 +1,10 @@
 """The change counters: what a transaction touched is counted last, in sorted order, in the transaction itself."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, tuple_
+from sqlalchemy import Select, and_, bindparam, func, or_, select, tuple_
 
 from shared.metadata.pull_sources import projects_of
 from shared.metadata.tables import change_counters
@@ -19,6 +20,9 @@ _BUMP = {
     )
     for engine, insert in INSERTS.items()
 }
+
+_COUNTERS = select(change_counters.c.scope, change_counters.c.id, change_counters.c.value)
+_FEW = 8
 
 
 async def bump_counters(transaction: Transaction) -> None:
@@ -36,11 +40,29 @@ async def read_counters(transaction: Transaction, scopes: Iterable[Scope]) -> di
     wanted = dict.fromkeys(scopes, 0)
     if not wanted:
         return wanted
-    key = tuple_(change_counters.c.scope, change_counters.c.id)
-    statement = select(change_counters.c.scope, change_counters.c.id, change_counters.c.value)
-    for row in await transaction.rows(statement.where(key.in_(list(wanted)))):
+    if len(wanted) <= _FEW:
+        values = {name: value for number, scope in enumerate(wanted) for name, value in _named(number, scope)}
+        rows = await transaction.rows(_few(len(wanted)), values)
+    else:
+        key = tuple_(change_counters.c.scope, change_counters.c.id)
+        rows = await transaction.rows(_COUNTERS.where(key.in_(list(wanted))))
+    for row in rows:
         wanted[row.scope, row.id] = row.value
     return wanted
+
+
+@cache
+def _few(number: int) -> Select[Any]:
+    """Return the statement for so many counters, which is made once."""
+    is_one_of = (
+        and_(change_counters.c.scope == bindparam(f"scope_{one}"), change_counters.c.id == bindparam(f"id_{one}"))
+        for one in range(number)
+    )
+    return _COUNTERS.where(or_(*is_one_of))
+
+
+def _named(number: int, scope: Scope) -> tuple[tuple[str, Any], tuple[str, Any]]:
+    return (f"scope_{number}", scope[0]), (f"id_{number}", scope[1])
 
 
 def counters_statement(source: GroupPull) -> Select[Any]:

@@ -22,6 +22,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.doors import Doors, ServerDoor
+from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_connection import SqliteConnection
 from shared.metadata.sqlite_doors import SqliteReaders, SqliteWriter
 from shared.metadata.sqlite_driver import connect
@@ -84,6 +85,19 @@ def postgresql_url(url: str) -> URL:
         raise ValueError("a database URL is sqlite:///<absolute path> or postgresql://user:password@host/database")
     query = {("ssl" if name == "sslmode" else name): value for name, value in parsed.query.items()}
     return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+def shown_url(url: str) -> str:
+    """Return a database's URL as it may be printed: without its password.
+
+    Raises:
+        ValueError: it is none of a database.
+    """
+    if sqlite_path(url) is not None:
+        return url
+    parsed = postgresql_url(url).set(drivername="postgresql")
+    query = {name: "***" if name == "password" else value for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 def sqlite_engine(path: Path, *, pool_size: int, begin: str, pragmas: tuple[str, ...]) -> AsyncEngine:
@@ -150,7 +164,7 @@ def _beginner(statement: str) -> Callable[[Connection], None]:
 @asynccontextmanager
 async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     engine = _sqlite_doors_engine(path)
-    connection = partial(SqliteConnection, engine, wait_seconds=wait_seconds)
+    connection = partial(SqliteConnection, engine, PreparedStatements(engine.dialect), wait_seconds=wait_seconds)
     # FULL: what was committed survives a power cut. Each connection has to say so for itself.
     # It waits for the write lock by itself, see `sqlite_driver`.
     writing = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=0")

@@ -117,9 +117,9 @@ class Member:
         self._is_done = False
         self._is_first = not group.has_members
 
-    async def begin(self) -> None:
+    def begin(self) -> None:
         """Begin it, once."""
-        await self._connection.mark("SAVEPOINT member")
+        self._connection.defer("SAVEPOINT member")
 
     @property
     def dialect(self) -> Dialect:
@@ -139,19 +139,11 @@ class Member:
         return await self._connection.run_sync(call, *args)
 
     async def commit(self) -> None:
-        is_cancelled = False
-        try:
-            await self._connection.mark("RELEASE SAVEPOINT member")
-        except asyncio.CancelledError:
-            if not self._connection.is_in_transaction:
-                raise
-            is_cancelled = True  # But released: the work is in, and is committed with that of the others.
+        self._connection.defer("RELEASE SAVEPOINT member")
         self._is_done = True
         self._group.add()
         self._pass_on()
         await self._group.outcome()
-        if is_cancelled:
-            raise asyncio.CancelledError
 
     async def undo_unless_done(self, reason: BaseException | None = None) -> None:
         """Leave nothing of a transaction that was not committed.

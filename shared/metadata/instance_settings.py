@@ -14,6 +14,7 @@ from shared.ports.setting_rows import SettingValue
 _NAMES = frozenset(field.name for field in fields(InstanceSettings))
 _VISIBILITIES = frozenset({"default_project_visibility", "default_group_visibility"})
 _INSTANCE = 0
+_ALL = select(instance_settings.c.name, instance_settings.c.value)
 
 
 class SqlSettingReads:
@@ -23,7 +24,7 @@ class SqlSettingReads:
         self._transaction = transaction
 
     async def read(self, defaults: InstanceSettings) -> InstanceSettings:
-        rows = await self._transaction.rows(select(instance_settings.c.name, instance_settings.c.value))
+        rows = await self._transaction.rows(_ALL, {})
         decided: dict[str, Any] = {
             row.name: Visibility(row.value) if row.name in _VISIBILITIES else row.value
             for row in rows

@@ -25,6 +25,15 @@ class SqlInventoryReads:
         )
         return tuple(PackageFile(**row._asdict()) for row in rows)
 
+    async def files_by_blob(self, *, after: str, limit: int) -> tuple[PackageFile, ...]:
+        rows = await self._transaction.rows(
+            select(*FILE_COLUMNS)
+            .where(package_files.c.blob_key > after)
+            .order_by(package_files.c.blob_key)
+            .limit(limit)
+        )
+        return tuple(PackageFile(**row._asdict()) for row in rows)
+
     async def count_files(self) -> tuple[int, int]:
         row = await self._transaction.row(
             select(

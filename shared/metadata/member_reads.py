@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, literal, null, or_, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, false, func, literal, null, or_, select, union_all
 
 from shared.metadata.paging import holds, read_page
 from shared.metadata.tenant_reads import USER_COLUMNS
@@ -16,6 +16,12 @@ from shared.ports.member_rows import MemberFilter, MemberSource
 
 _CREATOR_PREFIX = "creator_"
 _creators = users.alias("creators")
+_NEXT_END = (
+    select(members.c.expires_at)
+    .where(members.c.user_id == bindparam("of_user"), members.c.expires_at > bindparam("now"))
+    .order_by(members.c.expires_at)
+    .limit(1)
+)
 
 
 class SqlMemberReads:
@@ -52,12 +58,7 @@ class SqlMemberReads:
         return row is not None
 
     async def next_end(self, user_id: UserId, *, now: datetime) -> datetime | None:
-        row = await self._transaction.row(
-            select(members.c.expires_at)
-            .where(members.c.user_id == user_id, members.c.expires_at > now)
-            .order_by(members.c.expires_at)
-            .limit(1)
-        )
+        row = await self._transaction.row(_NEXT_END, {"of_user": user_id, "now": now})
         return row.expires_at if row else None
 
     async def _page(self, found: Select[Any], wanted: MemberFilter, page: PageRequest) -> Page[Membership]:

@@ -67,16 +67,25 @@ async def migrate(url: str, *, wait_seconds: float = _WAIT_SECONDS) -> tuple[str
     return before, after
 
 
-def _upgrade(connection: Connection) -> tuple[str | None, str]:
-    scripts = _scripts()
+def check_revision(connection: Connection) -> tuple[str | None, str]:
+    """Return the revision that the database has, and that of this version.
+
+    Raises:
+        SchemaUnknown: this version does not know the one that it has.
+    """
     expected = expected_revision()
     found = MigrationContext.configure(connection).get_current_revision()
-    if found == expected:
-        return found, expected
     try:
-        scripts.get_revision(found or "base")
+        _scripts().get_revision(found or "base")
     except CommandError as unknown:
         raise SchemaUnknown(found, expected) from unknown
+    return found, expected
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str]:
+    found, expected = check_revision(connection)
+    if found == expected:
+        return found, expected
     # What was migrated is told by the return value.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()

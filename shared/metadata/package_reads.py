@@ -1,12 +1,25 @@
 """Look-ups of packages and files in SQL."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from shared.metadata.change_counters import counters_statement, read_counters
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
@@ -31,25 +44,37 @@ from shared.ports.change_checks import Scope
 from shared.ports.pull_sources import GroupPull, PullSource
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker, common_marker
 
+
+def written_out(word: str) -> ColumnElement[str]:
+    """Return the word as a literal: only so may a plan that is made for all values use a partial index."""
+    return literal_column(f"'{word}'")
+
+
 PACKAGE_TYPE = "pypi"
 PACKAGE_COLUMNS = columns_of(packages, Package)
 FILE_COLUMNS = columns_of(package_files, PackageFile)
+_PACKAGE = select(*PACKAGE_COLUMNS).where(packages.c.id == bindparam("package_id"))
 _FILE = select(*FILE_COLUMNS).where(package_files.c.id == bindparam("file_id"))
+_FORM, _CORE_METADATA, _ATTESTATIONS = (
+    select(column).where(package_file_metadata.c.file_id == bindparam("file_id"))
+    for column in (
+        package_file_metadata.c.form,
+        package_file_metadata.c.core_metadata,
+        package_file_metadata.c.attestations,
+    )
+)
+_MANY = 1_000
+"""Of more rows than these nothing is made while others on the loop wait."""
 _AHEAD = timedelta(minutes=1)
 """By less than that the clocks of several machines differ."""
 
-_IS_INSTALLABLE = packages.c.status.in_(sorted(INSTALLABLE))
+_IS_INSTALLABLE = packages.c.status.in_([written_out(status) for status in sorted(INSTALLABLE)])
 _IS_DEFAULT = package_files.c.status == PackageFileStatus.DEFAULT
 _IS_ITS_NAME = and_(
     package_names.c.project_id == packages.c.project_id, package_names.c.normalized_name == packages.c.normalized_name
 )
 # A name whose row is not there, or not yet, has nothing said of it.
 _IS_OFFERED = or_(package_names.c.status.is_(None), package_names.c.status != NameStatus.QUARANTINED)
-
-
-def written_out(word: str) -> ColumnElement[str]:
-    """Return the word as a literal: only so may a plan that is made for all values use a partial index."""
-    return literal_column(f"'{word}'")
 
 
 IS_PROCESSING = package_files.c.status == written_out(PackageFileStatus.PROCESSING)
@@ -63,7 +88,7 @@ class SqlPackageReads:
         self._transaction = transaction
 
     async def package(self, package_id: PackageId) -> Package | None:
-        row = await self._transaction.row(select(*PACKAGE_COLUMNS).where(packages.c.id == package_id))
+        row = await self._transaction.row(_PACKAGE, {"package_id": package_id})
         return Package(**row._asdict()) if row else None
 
     async def file(self, file_id: PackageFileId) -> PackageFile | None:
@@ -71,14 +96,15 @@ class SqlPackageReads:
         return PackageFile(**row._asdict()) if row else None
 
     async def form(self, file_id: PackageFileId) -> dict[str, list[str]]:
-        row = await self._transaction.row(
-            select(package_file_metadata.c.form).where(package_file_metadata.c.file_id == file_id)
-        )
+        row = await self._transaction.row(_FORM, {"file_id": file_id})
         return row.form if row else {}
 
     async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
-        rows = await self._transaction.rows(index_statement(source))
-        return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
+        if isinstance(source, GroupPull):
+            rows = await self._transaction.rows(index_statement(source))
+        else:
+            rows = await self._transaction.rows(_INDEX_OF_PROJECT, {"project": source})
+        return await asyncio.to_thread(_indexed_names, rows) if len(rows) > _MANY else _indexed_names(rows)
 
     async def counters(self, source: PullSource, *, limit: int) -> dict[Scope, int]:
         if not isinstance(source, GroupPull):
@@ -87,23 +113,26 @@ class SqlPackageReads:
         return {(CounterScope.PROJECT, row.id): row.value for row in rows}
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
-        rows = await self._transaction.rows(page_statement(source, name))
+        if isinstance(source, GroupPull):
+            rows = await self._transaction.rows(page_statement(source, name))
+        else:
+            rows = await self._transaction.rows(_PAGE_OF_PROJECT, {"project": source, "name": name})
         return _indexed_page(rows) if rows else None
 
     async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
-        row = await self._transaction.row(installable_file_statement(source, sha256, file_name))
+        if isinstance(source, GroupPull):
+            row = await self._transaction.row(installable_file_statement(source, sha256, file_name))
+        else:
+            wanted = {"project": source, "sha256": sha256, "file_name": file_name}
+            row = await self._transaction.row(_FILE_OF_PROJECT, wanted)
         return PackageFile(**row._asdict()) if row else None
 
     async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
-        row = await self._transaction.row(
-            select(package_file_metadata.c.core_metadata).where(package_file_metadata.c.file_id == file_id)
-        )
+        row = await self._transaction.row(_CORE_METADATA, {"file_id": file_id})
         return row.core_metadata if row else None
 
     async def attestations(self, file_id: PackageFileId) -> bytes | None:
-        row = await self._transaction.row(
-            select(package_file_metadata.c.attestations).where(package_file_metadata.c.file_id == file_id)
-        )
+        row = await self._transaction.row(_ATTESTATIONS, {"file_id": file_id})
         return row.attestations if row else None
 
     async def known_blobs(self, keys: Sequence[BlobKey]) -> frozenset[BlobKey]:
@@ -122,7 +151,7 @@ class SqlPackageReads:
         return _files(await self._transaction.rows(doomed_statement(doomed_before, now, limit)))
 
 
-def index_statement(source: PullSource) -> Select[Any]:
+def index_statement(source: GroupPull | BindParameter[Any]) -> Select[Any]:
     """Return one row per installable package: by normalized name, then id."""
     first_file = (
         select(package_files.c.requires_python)
@@ -138,7 +167,7 @@ def index_statement(source: PullSource) -> Select[Any]:
     )
 
 
-def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
+def page_statement(source: GroupPull | BindParameter[Any], name: str | BindParameter[Any]) -> Select[Any]:
     """Return one row per installable file, and one without a file for an installable package that has none to offer.
 
     Each row ends with what its project says of the name.
@@ -178,7 +207,9 @@ def page_statement(source: PullSource, name: NormalizedName) -> Select[Any]:
     )
 
 
-def installable_file_statement(source: PullSource, sha256: str, file_name: str) -> Select[Any]:
+def installable_file_statement(
+    source: GroupPull | BindParameter[Any], sha256: str | BindParameter[Any], file_name: str | BindParameter[Any]
+) -> Select[Any]:
     """Return the installable file of this digest and name, the one of the highest package first."""
     return (
         select(*FILE_COLUMNS)
@@ -195,6 +226,11 @@ def installable_file_statement(source: PullSource, sha256: str, file_name: str) 
         .order_by(package_files.c.package_id.desc(), package_files.c.id.desc())
         .limit(1)
     )
+
+
+_INDEX_OF_PROJECT = index_statement(bindparam("project"))
+_PAGE_OF_PROJECT = page_statement(bindparam("project"), bindparam("name"))
+_FILE_OF_PROJECT = installable_file_statement(bindparam("project"), bindparam("sha256"), bindparam("file_name"))
 
 
 def unleased_statement(created_before: datetime, now: datetime, limit: int) -> Select[Any]:
@@ -252,6 +288,10 @@ def _indexed_page(rows: Sequence[Row[Any]]) -> IndexedPage:
         if row.file_id is not None:
             files.append(IndexedFile(**told))
     return IndexedPage(marker=common_marker(markers), files=tuple(files))
+
+
+def _indexed_names(rows: Sequence[Row[Any]]) -> tuple[IndexedName, ...]:
+    return tuple(_indexed_name(list(same_name)) for _, same_name in groupby(rows, lambda row: row.normalized_name))
 
 
 def _indexed_name(same_name: list[Row[Any]]) -> IndexedName:

@@ -36,7 +36,7 @@ SHOW_PACKAGE = (
     .values(
         status=case(
             (
-                packages.c.status.in_([PackageStatus.PROCESSING, PackageStatus.ERROR]),
+                packages.c.status.in_([written_out(PackageStatus.PROCESSING), written_out(PackageStatus.ERROR)]),
                 literal(PackageStatus.DEFAULT, packages.c.status.type),
             ),
             else_=packages.c.status,

@@ -5,7 +5,7 @@ It says what `is_listed_in_group` and `may_pull_through_group` of `shared.access
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, exists, false, or_, select
 
 from shared.metadata.access_tables import job_token_allowlist
 from shared.metadata.tenant_tables import namespace_ancestors, projects
@@ -14,7 +14,7 @@ from shared.models import NamespaceId, Project, RegistryAccess, Visibility
 from shared.ports.pull_sources import GroupPull, OfDeployToken, OfJob, OfMember, OwnProjects, PullSource
 
 
-def is_of(source: PullSource, project_id: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_of(source: PullSource | BindParameter[Any], project_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return whether the project of this id is one that the source takes packages from."""
     match source:
         case GroupPull():

@@ -10,28 +10,30 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Table, delete, insert, inspect, select, text, update
+from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import DatabaseNotEmpty
-from shared.metadata.engine import disposed, milliseconds, postgresql_engine, postgresql_url, sqlite_engine, sqlite_path
+from shared.metadata.engine import postgresql_url, sqlite_path
 from shared.metadata.faults import translated_faults
 from shared.metadata.inventory import BLOB_STORE_NAME
-from shared.metadata.migrate import migrate
+from shared.metadata.migrate import check_revision, migrate
 from shared.metadata.package_tables import package_files
-from shared.metadata.tables import destruction_holds, instance_settings, metadata
+from shared.metadata.table_copies import (
+    WAIT_SECONDS,
+    copy_to_file,
+    copy_to_server,
+    postgresql_connection,
+    sqlite_connection,
+)
+from shared.metadata.tables import destruction_holds, instance_settings
 from shared.metadata.tenant_tables import users
 from shared.models import PackageFileStatus
-
-_WAIT_SECONDS = 30.0
-_CONNECT_SECONDS = 10.0
-_STATEMENT_SECONDS = 3600.0
-_ROWS_AT_ONCE = 500
 
 
 async def take_snapshot(url: str, path: Path) -> None:
@@ -46,13 +48,23 @@ async def take_snapshot(url: str, path: Path) -> None:
         StorageFull: there is no room for the copy.
     """
     source = sqlite_path(url)
+    async with (
+        sqlite_connection(source, begin="BEGIN")
+        if source
+        else postgresql_connection(postgresql_url(url), "REPEATABLE READ")
+    ) as connection:
+        await snapshot_of(connection, path)
+
+
+async def snapshot_of(connection: AsyncConnection, path: Path) -> None:
+    """Like `take_snapshot`, of what a connection sees; on SQLite it is in no transaction, on PostgreSQL in one."""
     with translated_faults(path.parent):
         # It holds digests of tokens. SQLite fills an empty file as it would make a new one.
         await asyncio.to_thread(path.touch, 0o600, exist_ok=False)
-        if source is not None:
-            await _blocking(lambda connection: _vacuum(connection, path), source)
+        if connection.dialect.name == "sqlite":
+            await _vacuum_into(connection, path)
         else:
-            await _copy_out(postgresql_url(url), path)
+            await _copy_out(connection, path)
     await asyncio.to_thread(_sync, path)
 
 
@@ -67,7 +79,7 @@ async def settle_snapshot(path: Path) -> None:
     """
     await migrate(f"sqlite:///{path}")
     with translated_faults(path.parent):
-        async with _sqlite(path) as connection:
+        async with sqlite_connection(path) as connection:
             await connection.execute(delete(destruction_holds))
             await connection.execute(delete(instance_settings).where(instance_settings.c.name == BLOB_STORE_NAME))
             await connection.execute(
@@ -89,6 +101,7 @@ async def require_empty(url: str) -> None:
 
     Raises:
         DatabaseNotEmpty: there are rows, or a file.
+        SchemaUnknown: it holds a schema that this version does not know.
         MetadataUnavailable: the database does not answer.
     """
     path = sqlite_path(url)
@@ -97,9 +110,10 @@ async def require_empty(url: str) -> None:
             raise DatabaseNotEmpty
         return
     with translated_faults():
-        async with _postgresql(postgresql_url(url), "READ COMMITTED") as connection:
+        async with postgresql_connection(postgresql_url(url), "READ COMMITTED") as connection:
             if await connection.run_sync(lambda sync: inspect(sync).has_table(users.name)):
                 await _require_no_users(connection)
+            await connection.run_sync(check_revision)
 
 
 async def load_snapshot(path: Path, url: str) -> None:
@@ -114,75 +128,49 @@ async def load_snapshot(path: Path, url: str) -> None:
     """
     target = sqlite_path(url)
     with translated_faults(path.parent):
-        await _blocking(_leave_write_ahead_log, path)
+        await asyncio.to_thread(_leave_write_ahead_log, path)
         if target is None:
             await _copy_in(path, url)
         else:
             await asyncio.to_thread(_move, path, target)
 
 
-def _vacuum(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("VACUUM INTO ?", (str(path),))
-
-
-def _leave_write_ahead_log(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode=DELETE")
-
-
-async def _blocking(work: Callable[[sqlite3.Connection], None], path: Path) -> None:
-    """Do work on a connection in a thread; a cancellation interrupts the statement, and is raised when it has ended."""
-    with closing(await asyncio.to_thread(_connect, path)) as connection:
-        working = asyncio.ensure_future(asyncio.to_thread(work, connection))
-        try:
-            await asyncio.shield(working)
-        except asyncio.CancelledError:
-            connection.interrupt()
-            await asyncio.wait([working])
+async def _vacuum_into(connection: AsyncConnection, path: Path) -> None:
+    """Have SQLite copy its rows; a cancellation interrupts it, and is raised when it has ended."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    working = asyncio.ensure_future(driver.execute("VACUUM INTO ?", (str(path),)))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await driver.interrupt()
+        await asyncio.wait([working])
+        if not working.cancelled():
             working.exception()
-            raise
+        raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-    )
-
-
-async def _copy_out(url: URL, path: Path) -> None:
+async def _copy_out(source: AsyncConnection, path: Path) -> None:
     await migrate(f"sqlite:///{path}")
-    async with _postgresql(url, "REPEATABLE READ") as source, _sqlite(path) as target:
-        await target.execute(text("PRAGMA defer_foreign_keys=ON"))
-        await _copy_tables(source, target)
-        for table in _counted_tables():
-            last = await source.scalar(
-                text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:name, 'id')::regclass)"),
-                {"name": table.name},
-            )
-            # Before any row of the table it has no line yet.
-            await target.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
-            await target.execute(
-                text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"),
-                {"name": table.name, "last": last or 0},
-            )
+    async with sqlite_connection(path) as target:
+        await copy_to_file(source, target)
         await target.commit()
-    await _blocking(_leave_write_ahead_log, path)
+    await asyncio.to_thread(_leave_write_ahead_log, path)
+
+
+def _leave_write_ahead_log(path: Path) -> None:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_SECONDS, isolation_level=None)
+    with closing(connection):
+        connection.execute("PRAGMA journal_mode=DELETE")
 
 
 async def _copy_in(path: Path, url: str) -> None:
     await migrate(url)
-    async with _sqlite(path) as source, _postgresql(postgresql_url(url), "READ COMMITTED") as target:
+    async with (
+        sqlite_connection(path) as source,
+        postgresql_connection(postgresql_url(url), "READ COMMITTED") as target,
+    ):
         await _require_no_users(target)
-        for table in _counted_tables():
-            await target.execute(text(f"ALTER TABLE {table.name} ALTER COLUMN id SET GENERATED BY DEFAULT"))
-        await _copy_tables(source, target)
-        for table in _counted_tables():
-            await target.execute(text(f"ALTER TABLE {table.name} ALTER COLUMN id SET GENERATED ALWAYS"))
-            last = await source.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
-            if last:
-                await target.execute(
-                    text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :last)"),
-                    {"name": table.name, "last": last},
-                )
+        await copy_to_server(source, target)
         await target.commit()
 
 
@@ -190,39 +178,6 @@ async def _require_no_users(connection: AsyncConnection) -> None:
     # Every registry has an administrator from its first start on.
     if await connection.scalar(select(users.c.id).limit(1)) is not None:
         raise DatabaseNotEmpty
-
-
-async def _copy_tables(source: AsyncConnection, target: AsyncConnection) -> None:
-    # By id, because a group is older than those in it; and what is referred to before what refers.
-    for table in metadata.sorted_tables:
-        rows = await source.stream(select(table).order_by(*table.primary_key.columns))
-        async for some in rows.partitions(_ROWS_AT_ONCE):
-            await target.execute(insert(table), [dict(row._mapping) for row in some])
-
-
-def _counted_tables() -> list[Table]:
-    """Return the tables whose ids the database counts."""
-    return [table for table in metadata.sorted_tables if "id" in table.c and table.c.id.identity is not None]
-
-
-@asynccontextmanager
-async def _sqlite(path: Path) -> AsyncIterator[AsyncConnection]:
-    engine = sqlite_engine(path, pool_size=1, begin="BEGIN IMMEDIATE", pragmas=("synchronous=FULL", "foreign_keys=ON"))
-    async with disposed(engine), engine.connect() as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def _postgresql(url: URL, isolation: str) -> AsyncIterator[AsyncConnection]:
-    engine = postgresql_engine(
-        url,
-        pool_size=1,
-        settings={"lock_timeout": milliseconds(_WAIT_SECONDS)},
-        connect_seconds=_CONNECT_SECONDS,
-        statement_seconds=_STATEMENT_SECONDS,
-    ).execution_options(isolation_level=isolation)
-    async with disposed(engine), engine.connect() as connection:
-        yield connection
 
 
 def _move(path: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """A connection to SQLite whose transactions are begun and ended by name, and never by the driver."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, CursorResult, Dialect, Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.metadata.doors import to_the_end
+from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_driver import SqliteDriver
 
 T = TypeVar("T")
@@ -34,16 +36,21 @@ class SqliteConnection:
 
     Args:
         engine: makes the one connection that this stands for; it must not pool.
+        statements: what was prepared for all connections of the engine.
         pragmas: prepare it.
         wait_seconds: for how long it waits for a lock.
     """
 
-    def __init__(self, engine: AsyncEngine, *, pragmas: tuple[str, ...], wait_seconds: float) -> None:
+    def __init__(
+        self, engine: AsyncEngine, statements: PreparedStatements, *, pragmas: tuple[str, ...], wait_seconds: float
+    ) -> None:
         self._engine = engine
+        self._statements = statements
         self._pragmas = pragmas
         self._wait_seconds = wait_seconds
         self._connection: AsyncConnection | None = None
         self._opened_driver: SqliteDriver | None = None
+        self.is_broken = False
 
     @property
     def sync_connection(self) -> Connection:
@@ -79,8 +86,16 @@ class SqliteConnection:
             await to_the_end(connection.close())
 
     async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Found:
-        """Carry out a statement and return what it gave."""
-        return _read(await to_the_end(self._opened.execute(statement, parameters)))
+        """Carry out a statement and return what it gave.
+
+        Args:
+            parameters: where they are given, not even as an empty mapping, the statement was made once.
+        """
+        prepared = None if parameters is None else self._statements.find(statement, parameters)
+        if prepared is None or parameters is None:
+            return _read(await to_the_end(self._opened.execute(statement, parameters)))
+        answer = await to_the_end(self.driver.ask(prepared, parameters))
+        return Found(answer.rows, answer.rowcount)
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
         """Carry out a statement that is written out."""
@@ -107,13 +122,27 @@ class SqliteConnection:
         await self.mark("COMMIT")
 
     async def mark(self, *statements: str) -> None:
-        """Set, release or go back to a savepoint."""
+        """Carry out what begins, ends or marks something and gives no rows."""
         await to_the_end(self.driver.run(*statements))
+
+    def defer(self, statement: str) -> None:
+        """Carry such a statement out together with the next one, which saves a visit to the connection's thread."""
+        self.driver.defer(statement)
 
     async def roll_back(self) -> None:
         """End the transaction, if there is one, as if it had not been."""
+        self.driver.forget_deferred()
         if self.is_in_transaction:
             await self.mark("ROLLBACK")
+
+    def leave(self) -> None:
+        """End a transaction that only read, and wait for nothing: what is asked next is carried out after that."""
+        self.driver.forget_deferred()
+        if self.is_in_transaction:
+            self.driver.run("ROLLBACK").add_done_callback(self._note_end)
+
+    def _note_end(self, end: asyncio.Future[None]) -> None:
+        self.is_broken = end.cancelled() or end.exception() is not None
 
     @property
     def _opened(self) -> AsyncConnection:

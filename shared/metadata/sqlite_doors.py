@@ -39,12 +39,13 @@ class SqliteReaders:
     async def transaction(self) -> AsyncIterator[Session]:
         await enter(self.gate, self.wait_seconds)
         try:
-            connection = self.free.pop() if self.free else await self.run(_opened(self.connect))
+            connection = await self._free_connection()
             try:
-                await self.run(connection.begin("BEGIN"))
+                connection.defer("BEGIN")  # The first thing that is read makes the snapshot.
                 yield connection
             finally:
-                await self._give_back(connection)
+                connection.leave()
+                self.free.append(connection)
         finally:
             self.gate.release()
 
@@ -57,13 +58,13 @@ class SqliteReaders:
         while self.free:
             await self.free.pop().close()
 
-    async def _give_back(self, connection: SqliteConnection) -> None:
-        try:
-            await connection.roll_back()
-        except BaseException:
+    async def _free_connection(self) -> SqliteConnection:
+        while self.free:
+            connection = self.free.pop()
+            if not connection.is_broken:
+                return connection
             await connection.close()
-            raise
-        self.free.append(connection)
+        return await self.run(_opened(self.connect))
 
 
 class SqliteWriter:
@@ -99,7 +100,7 @@ class SqliteWriter:
             self._pass_on()
             raise
         try:
-            await self.run(member.begin())
+            member.begin()
             yield member
         except BaseException as error:
             await to_the_end(member.undo_unless_done(error))

@@ -4,14 +4,21 @@ SQLAlchemy makes a cursor, executes, fetches all rows and closes the cursor, and
 the connection's thread: a hop there and back costs several times what a statement does that finds its rows by an index.
 """
 
+import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVarTuple
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 import aiosqlite
+from sqlalchemy import Row
 
+from shared.metadata.prepared import Prepared
+
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _BUSY = 5
@@ -29,21 +36,35 @@ def connect(path: Path) -> "SqliteDriver":
 class SqliteDriver(aiosqlite.Connection):
     """A connection of aiosqlite."""
 
+    _deferred: tuple[str, ...] = ()
+
+    def defer(self, statement: str) -> None:
+        """Carry out a statement in the next visit, before all else: one that cannot fail by itself, nor wait."""
+        self._deferred = (*self._deferred, statement)
+
     def cursor(self) -> "SqliteCursor":  # type: ignore[override]  # SQLAlchemy takes it entered or not.
         """Return a cursor; no thread is asked before it executes something."""
         return SqliteCursor(self)
 
-    async def run(self, *statements: str) -> None:
-        """Carry out statements one after another that give no rows."""
-        await self._visit(self._run, statements)
+    def forget_deferred(self) -> None:
+        """Carry out nothing of what was deferred."""
+        self._deferred = ()
 
-    async def begin(self, statement: str, *, wait_seconds: float) -> None:
+    def run(self, *statements: str) -> asyncio.Future[None]:
+        """Carry out statements one after another that give no rows."""
+        return self._visit(self._run, statements)
+
+    def begin(self, statement: str, *, wait_seconds: float) -> Awaitable[None]:
         """Begin a transaction as soon as the lock is free that it needs.
 
         Raises:
             sqlite3.OperationalError: it was not in time.
         """
-        await self._visit(self._begin, statement, wait_seconds)
+        return self._visit(self._begin, statement, wait_seconds)
+
+    def ask(self, prepared: Prepared, values: Mapping[str, Any]) -> Awaitable["Answer"]:
+        """Carry out a statement that was made once."""
+        return self._visit(self._ask, prepared, prepared.bound(values))
 
     async def carry_out(self, cursor: "SqliteCursor", sql: str, parameters: Any) -> None:
         """Execute a statement, and leave with the cursor all that it gave."""
@@ -53,9 +74,31 @@ class SqliteDriver(aiosqlite.Connection):
         """Execute a statement with one set of parameters after another."""
         await self._visit(self._carry_out_many, cursor, sql, parameters)
 
-    async def _visit(self, call: Callable[[*Ts], None], *args: *Ts) -> None:
-        """Make a call in the connection's thread."""
-        await self._execute(call, *args)  # type: ignore[no-untyped-call]  # aiosqlite has no types there
+    def _visit(self, call: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Make a call in the connection's thread. It is made, whoever waits for the future.
+
+        What `_execute` of aiosqlite does, without a coroutine that somebody would have to drive.
+        """
+        if not self._running or self._connection is None:
+            raise ValueError("the connection is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        deferred, self._deferred = self._deferred, ()
+        self._tx.put_nowait(
+            (future, partial(self._follow, deferred, call, *args) if deferred else partial(call, *args))
+        )
+        return future
+
+    def _follow(self, deferred: Sequence[str], call: Callable[[*Ts], T], *args: *Ts) -> T:
+        self._run(deferred)
+        return call(*args)
+
+    def _ask(self, prepared: Prepared, values: Sequence[Any]) -> "Answer":
+        done = self._conn.execute(prepared.text, values)
+        # Made here: of a hundred thousand rows that takes longer than others on the loop should wait.
+        rows = prepared.rows(done.fetchall()) if done.description else ()
+        answer = Answer(rows, done.rowcount)
+        done.close()
+        return answer
 
     def _run(self, statements: Sequence[str]) -> None:
         for statement in statements:
@@ -82,6 +125,14 @@ class SqliteDriver(aiosqlite.Connection):
         done = self._conn.executemany(sql, parameters)
         cursor.take(done, [])
         done.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gave, and how many rows it changed."""
+
+    rows: Sequence[Row[Any]]
+    rowcount: int
 
 
 class SqliteCursor:

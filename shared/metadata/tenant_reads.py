@@ -3,9 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, bindparam, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from shared.metadata.rows import columns_of
 from shared.metadata.tenant_tables import members, namespace_ancestors, namespaces, projects, users
@@ -39,37 +53,25 @@ class SqlTenantReads:
         return await self._one_namespace(namespaces.c.full_path_key == full_path.lower())
 
     async def user(self, user_id: UserId) -> User | None:
-        return await self._one_user(users.c.id == user_id)
+        return await self._one_user(_USER_BY_ID, {"wanted": user_id})
 
     async def user_by_username(self, username: str) -> User | None:
-        return await self._one_user(users.c.username_key == username.lower())
+        return await self._one_user(_USER_BY_NAME, {"wanted": username.lower()})
 
     async def level_in_project(self, user_id: UserId, project: Project, *, now: datetime) -> AccessLevel:
-        ancestor_ids = project.namespace.ancestor_ids
-        is_member = or_(members.c.project_id == project.id, members.c.namespace_id.in_(ancestor_ids))
-        return await self._highest_level(user_id, is_member, ancestor_ids, now)
+        return await self._highest_level(project.namespace, {"of_project": project.id, "of_user": user_id, "now": now})
 
     async def level_in_namespace(self, user_id: UserId, namespace: Namespace, *, now: datetime) -> AccessLevel:
-        is_member = members.c.namespace_id.in_(namespace.ancestor_ids)
-        return await self._highest_level(user_id, is_member, namespace.ancestor_ids, now)
+        return await self._highest_level(namespace, {"of_user": user_id, "now": now})
 
-    async def _highest_level(
-        self,
-        user_id: UserId,
-        is_member: ColumnElement[bool],
-        namespace_ids: tuple[NamespaceId, ...],
-        now: datetime,
-    ) -> AccessLevel:
-        is_current = or_(members.c.expires_at.is_(None), members.c.expires_at > now)
-        as_member = select(members.c.level).where(members.c.user_id == user_id, is_member, is_current)
-        as_owner = select(literal(AccessLevel.OWNER, members.c.level.type)).where(
-            users.c.id == user_id, users.c.namespace_id.in_(namespace_ids)
-        )
-        rows = await self._transaction.rows(union_all(as_member, as_owner))
+    async def _highest_level(self, namespace: Namespace, values: Values) -> AccessLevel:
+        ancestors = {_ancestor(number): one for number, one in enumerate(namespace.ancestor_ids)}
+        statement = _levels(len(ancestors), is_in_project="of_project" in values)
+        rows = await self._transaction.rows(statement, {**values, **ancestors})
         return max((row.level for row in rows), default=AccessLevel.NO_ACCESS)
 
-    async def _one_user(self, condition: ColumnElement[bool]) -> User | None:
-        row = await self._transaction.row(select(*USER_COLUMNS).where(condition))
+    async def _one_user(self, statement: Select[Any], values: Values) -> User | None:
+        row = await self._transaction.row(statement, values)
         return User(**row._asdict()) if row else None
 
     async def _one_namespace(self, condition: ColumnElement[bool]) -> Namespace | None:
@@ -147,5 +149,26 @@ def _project_statement(key: ColumnElement[Any]) -> Select[Any]:
     return statement.add_columns(is_asked_for.label(_IS_ASKED_FOR))
 
 
+@cache
+def _levels(ancestors: int, *, is_in_project: bool) -> CompoundSelect[Any]:
+    """Return the levels of a user in a namespace of so many ancestors, or in a project of it. It is made once."""
+    ancestor_ids = [bindparam(_ancestor(number), type_=Identifier) for number in range(ancestors)]
+    is_member: ColumnElement[bool] = members.c.namespace_id.in_(ancestor_ids)
+    if is_in_project:
+        is_member = or_(members.c.project_id == bindparam("of_project"), is_member)
+    is_current = or_(members.c.expires_at.is_(None), members.c.expires_at > bindparam("now"))
+    as_member = select(members.c.level).where(members.c.user_id == bindparam("of_user"), is_member, is_current)
+    as_owner = select(literal(AccessLevel.OWNER, members.c.level.type)).where(
+        users.c.id == bindparam("of_user"), users.c.namespace_id.in_(ancestor_ids)
+    )
+    return union_all(as_member, as_owner)
+
+
+def _ancestor(number: int) -> str:
+    return f"ancestor_{number}"
+
+
+_USER_BY_ID = select(*USER_COLUMNS).where(users.c.id == bindparam("wanted"))
+_USER_BY_NAME = select(*USER_COLUMNS).where(users.c.username_key == bindparam("wanted"))
 _PROJECT_BY_ID = _project_statement(projects.c.id)
 _PROJECT_BY_PATH = _project_statement(projects.c.full_path_key)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, not_, or_, select, update
 
 from shared.errors import RecordInvalid
 from shared.metadata.access_tables import access_tokens
@@ -19,6 +19,7 @@ from shared.ports.token_rows import TokenFilter, TokenOrder, TokenSource
 from shared.principals import AccessToken, TokenKind
 
 TOKEN_COLUMNS = columns_of(access_tokens, AccessToken)
+_BY_DIGEST = select(*TOKEN_COLUMNS).where(access_tokens.c.digest == bindparam("of_digest"))
 _ORDERS: dict[TokenOrder, ColumnElement[Any]] = {
     TokenOrder.CREATED_ASC: access_tokens.c.created_at.asc(),
     TokenOrder.CREATED_DESC: access_tokens.c.created_at.desc(),
@@ -38,7 +39,7 @@ class SqlTokenReads:
         self._transaction = transaction
 
     async def by_digest(self, digest: str) -> AccessToken | None:
-        row = await self._transaction.row(select(*TOKEN_COLUMNS).where(access_tokens.c.digest == digest))
+        row = await self._transaction.row(_BY_DIGEST, {"of_digest": digest})
         return token_of(row) if row else None
 
     async def of_user(self, user_id: UserId, *, name: str) -> tuple[AccessToken, ...]:

@@ -22,6 +22,14 @@ class InventoryReads(Protocol):
         """Return files of whatever status with a higher id."""
         ...
 
+    async def files_by_blob(self, *, after: str, limit: int) -> tuple[PackageFile, ...]:
+        """Return files of whatever status whose blob has a higher key, by ascending key.
+
+        Args:
+            after: a key, or "" for the first ones.
+        """
+        ...
+
     async def count_files(self) -> tuple[int, int]:
         """Return how many file rows there are, and how many bytes they name."""
         ...

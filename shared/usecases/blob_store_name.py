@@ -70,7 +70,7 @@ async def check_blob_store(store: MetadataStore, blobs: BlobStore) -> bool:
     found = await blobs.name()
     if noted is not None and noted == found:
         return True
-    if noted is not None or knows_files != await _holds_blobs(blobs) or not await _holds_most(store, blobs):
+    if noted is not None or knows_files != await holds_blobs(blobs) or not await _holds_most(store, blobs):
         raise BlobStoreForeign(found=found, expected=noted)
     return False
 
@@ -89,6 +89,18 @@ async def bears_another_name(store: MetadataStore, blobs: BlobStore) -> bool:
     return noted is not None and noted != await blobs.name()
 
 
+async def holds_blobs(blobs: BlobStore) -> bool:
+    """Return whether there is any blob.
+
+    Raises:
+        BlobStoreUnavailable: nobody can tell.
+    """
+    async with aclosing(blobs.keys(before=date.max)) as keys:
+        async for _ in keys:
+            return True
+    return False
+
+
 async def _holds_most(store: MetadataStore, blobs: BlobStore) -> bool:
     """Return whether no more published files are missing than are there: all are looked at, once in a store's life."""
     balance, after = 0, PackageFileId(0)
@@ -101,10 +113,3 @@ async def _holds_most(store: MetadataStore, blobs: BlobStore) -> bool:
             if file.status is PackageFileStatus.DEFAULT:
                 balance += 1 if await look_at_size(blobs, file) is None else -1
         after = files[-1].id
-
-
-async def _holds_blobs(blobs: BlobStore) -> bool:
-    async with aclosing(blobs.keys(before=date.max)) as keys:
-        async for _ in keys:
-            return True
-    return False

@@ -31,7 +31,7 @@ Key = tuple[object, ...]
 _ENTRY_BYTES = 1024
 """Reckoned for the key and all else of an entry, so that the bound in bytes is one in entries as well."""
 _STAMP_BYTES = 200
-_LARGEST_PART = 4
+_LARGEST_PART = 2
 """What takes more than this part of the whole is not remembered: it would drive out too much else."""
 _WAIT_SECONDS = 10.0
 

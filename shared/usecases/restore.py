@@ -26,7 +26,7 @@ from shared.usecases.backup_place import (
     write_durably,
 )
 from shared.usecases.blob_copies import BlobCopies, Tell, Uncopied
-from shared.usecases.blob_store_name import adopt_blob_store
+from shared.usecases.blob_store_name import adopt_blob_store, holds_blobs
 from shared.usecases.damage import declare_damaged
 
 UNFINISHED = "restore-unfinished"
@@ -99,7 +99,8 @@ class Restore:
         return restored
 
     async def _restore(self, place: Path, manifest: Manifest, blobs: BlobStore, tell: Tell) -> Restored:
-        await self._require_empty_store(blobs)
+        if await holds_blobs(blobs):
+            raise BackupRefused("the blob store holds blobs already: name an empty one in LARDER_BLOB_URL")
         try:
             work = self.data_dir / _WORK
             if await asyncio.to_thread(copy_file, place / DATABASE, work) != manifest.database_sha256:
@@ -136,11 +137,6 @@ class Restore:
         mark = self.data_dir / UNFINISHED
         if not mark.exists():
             write_durably(mark, b"")
-
-    async def _require_empty_store(self, blobs: BlobStore) -> None:
-        async with aclosing(blobs.keys(before=date.max)) as keys:
-            async for _ in keys:
-                raise BackupRefused("the blob store holds blobs already: name an empty one in LARDER_BLOB_URL")
 
 
 async def _remove_all(blobs: BlobStore) -> None:

@@ -193,7 +193,7 @@ class UploadPackageFile:
         while True:
             admitted = await self._admit(visit, form, new)
             if admitted.is_ours:
-                return await self._conclude(admitted.file, await self._verdict(admitted.file))
+                return await self._conclude(admitted.file, await self._verdict(admitted.file, is_new=True))
             outcome = await self._join(admitted.file, form)
             if outcome is not None:
                 await self._discard(new.key)
@@ -274,8 +274,14 @@ class UploadPackageFile:
                 await self.queue.enqueue(DestroyPackageFileJob(file_id))
         return _Admitted(file=file, is_ours=True)
 
-    async def _verdict(self, file: PackageFile) -> PackageFile | None:
-        """Return the file as it is when the worker has spoken or the wait is over; None when its row is gone."""
+    async def _verdict(self, file: PackageFile, *, is_new: bool = False) -> PackageFile | None:
+        """Return the file as it is when the worker has spoken or the wait is over; None when its row is gone.
+
+        Args:
+            is_new: nobody knew of it until now, so there is nothing to be seen before somebody says so.
+        """
+        current: PackageFile | None = file
+        looks = not is_new
         deadline = asyncio.get_running_loop().time() + self.upload_wait(file.size_bytes)
         async with self.queue.watch(file.id) as watch:
             try:
@@ -283,13 +289,15 @@ class UploadPackageFile:
             except QueueUnavailable:
                 return file
             while True:
-                try:
-                    async with self.store.reading() as rows:
-                        current = await rows.packages.file(file.id)
-                except MetadataUnavailable:
-                    return file  # The row is durable, whatever became of the connection.
-                if current is None or current.status is not PackageFileStatus.PROCESSING:
-                    return current
+                if looks:
+                    try:
+                        async with self.store.reading() as rows:
+                            current = await rows.packages.file(file.id)
+                    except MetadataUnavailable:
+                        return file  # The row is durable, whatever became of the connection.
+                    if current is None or current.status is not PackageFileStatus.PROCESSING:
+                        return current
+                looks = True
                 remaining = deadline - asyncio.get_running_loop().time()
                 if remaining <= 0 or self.is_in_a_hurry():
                     return current

@@ -9,7 +9,7 @@ import pytest
 
 from services.cli import main
 
-_COMMANDS = ("serve", "api", "worker", "migrate", "check", "backup", "restore")
+_COMMANDS = ("serve", "api", "worker", "migrate", "check", "backup", "restore", "move")
 _ARGUMENTS = {"backup": ["copy"], "restore": ["copy"]}
 
 
@@ -80,7 +80,8 @@ def test_without_a_command_it_shows_the_help_and_fails_as_bad_usage(capsys: pyte
 
 
 @pytest.mark.parametrize(
-    "arguments", [["publish"], ["serve", "--port", "1"], ["api", "--fd", "x"], ["backup"], ["restore"]]
+    "arguments",
+    [["publish"], ["serve", "--port", "1"], ["api", "--fd", "x"], ["backup"], ["restore"], ["move", "there"]],
 )
 def test_bad_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -111,6 +112,37 @@ def test_an_unknown_setting_is_one_line_and_exit_code_2(
     assert main(["serve"]) == 2
 
     assert capsys.readouterr().err == "larder: LARDER_PROT is no setting of Larder; README's table lists them all\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "say where to: --to-database, --to-blobs, or both"),
+        (
+            ["--to-database", "mysql://ada:secret@db/larder"],
+            "--to-database takes a URL that begins with sqlite:// or postgresql://",
+        ),
+        (["--to-database", "postgresql://ada:secret@db"], "--to-database is none"),
+        (["--to-blobs", "s3://ada:secret@packages"], "--to-blobs takes no credentials"),
+    ],
+)
+def test_a_place_that_nothing_can_be_moved_to_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LARDER_DATA_DIR", str(tmp_path / "var"))
+
+    assert main(["move", *arguments]) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"larder: {problem}")
+    assert shown.err.count("\n") == 1
+    assert "secret" not in shown.err
+    assert not (tmp_path / "var").exists()
 
 
 def _source() -> Path:

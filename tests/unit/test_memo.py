@@ -137,7 +137,7 @@ async def test_what_would_drive_out_too_much_is_not_remembered(library: Library)
     memo = library.memo(limit_bytes=40_000)
 
     async def derive() -> Derived[int]:
-        return await library.count(size_bytes=10_000)
+        return await library.count(size_bytes=20_000)
 
     for _ in range(2):
         await memo(("large",), derive)

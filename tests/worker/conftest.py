@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,11 +107,9 @@ def environment() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture
-async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
-    """Open a registry of the test's own."""
-    told = {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_server.url, **settings_of(tmp_path)}
-    settings = read_settings({**{f"LARDER_{name}": value for name, value in told.items()}, **environment})
+@asynccontextmanager
+async def opened_registry(settings: Settings) -> AsyncIterator[Registry]:
+    """Open a registry, which is made where it is not there yet."""
     await migrate_database(settings)
     async with open_backends(settings) as backends, DistributionInspector() as inspector:
         project = await Bootstrap(backends.store)(_TOKEN)
@@ -121,3 +120,12 @@ async def registry(environment: dict[str, str], tmp_path: Path, redis_server: Re
             project.project_id, Credentials(basic=BasicPair("root", _TOKEN)), accepted=("api",)
         )
         yield Registry(settings=settings, backends=backends, visit=visit, inspector=inspector)
+
+
+@pytest.fixture
+async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
+    """Open a registry of the test's own."""
+    told = {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_server.url, **settings_of(tmp_path)}
+    settings = read_settings({**{f"LARDER_{name}": value for name, value in told.items()}, **environment})
+    async with opened_registry(settings) as opened:
+        yield opened

@@ -1,5 +1,8 @@
 """The simple index of a project or group, and the simple page of a name in it."""
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -19,6 +22,8 @@ from shared.names import normalize_name
 from shared.usecases.memo import Derived
 from shared.usecases.visits import AnyVisit, GroupVisit, Visit
 
+_MANY_LINES = 1_000
+
 
 async def index(request: web.Request) -> web.StreamResponse:
     """List the names that the project or group has.
@@ -33,12 +38,13 @@ async def index(request: web.Request) -> web.StreamResponse:
 
     async def render() -> Derived[RenderedPage]:
         listed = await use_cases.list_package_names(visit)
+        names = listed.value
         match wanted:
             case SimpleFormat.JSON:
-                body = simple_json.render_index(listed.value)
+                write = partial(simple_json.render_index, names)
             case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-                body = simple_html.render_index(title, listed.value, links)
-        return _rendered(listed, body)
+                write = partial(simple_html.render_index, title, names, links)
+        return await _rendered(listed, write, lines=len(names))
 
     key = (*use_cases.list_package_names.key(visit), wanted is SimpleFormat.JSON, links, title)
     return await _answer(request, visit, await use_cases.memo(key, render), wanted)
@@ -66,10 +72,11 @@ async def page(request: web.Request) -> web.StreamResponse:
         match wanted:
             case SimpleFormat.JSON:
                 in_json = simple_json.render_group_page if isinstance(visit, GroupVisit) else simple_json.render_page
-                body = in_json(name, shown, links)
+                write = partial(in_json, name, shown, links)
             case SimpleFormat.HTML | SimpleFormat.PLAIN_HTML:
-                body = simple_html.render_page(shown.files[0].package_name if shown.files else name, shown, links)
-        return _rendered(listed, body)
+                title = shown.files[0].package_name if shown.files else name
+                write = partial(simple_html.render_page, title, shown, links)
+        return await _rendered(listed, write, lines=len(shown.files))
 
     # What is rendered depends on nothing else: `links` tell the registry's URL, and the project or group.
     key = (*use_cases.list_package_files.key(visit, name), wanted is SimpleFormat.JSON, links)
@@ -83,7 +90,9 @@ async def page(request: web.Request) -> web.StreamResponse:
     return await _answer(request, visit, rendered, wanted)
 
 
-def _rendered(listed: Derived[Any], body: bytes) -> Derived[RenderedPage]:
+async def _rendered(listed: Derived[Any], write: Callable[[], bytes], *, lines: int) -> Derived[RenderedPage]:
+    """Return the page that `write` makes of what is listed; a long one is made while others are answered."""
+    body = await asyncio.to_thread(write) if lines > _MANY_LINES else write()
     page = RenderedPage.of(body)
     return listed.into(page, size_bytes=page.largest_bytes)
 

@@ -1,13 +1,16 @@
 """What a call of the store sends to its engine, and how the engine means to answer that."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
-from shared.metadata.store import SqlMetadataStore, SqlReading
+from shared.metadata.prepared import Prepared
+from shared.metadata.sqlite_driver import Answer, SqliteDriver
+from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
 from tests.backends import PostgresqlServer
 
 Query = Callable[[SqlReading], Awaitable[object]]
@@ -15,17 +18,34 @@ Query = Callable[[SqlReading], Awaitable[object]]
 
 async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str, Any]]:
     """Return the statements that a call sends, with their values."""
+    async with store.reading() as rows:
+        with heard(rows) as statements:
+            await query(rows)
+    return statements
+
+
+@contextmanager
+def heard(rows: SqlReading | SqlWriting) -> Iterator[list[tuple[str, Any]]]:
+    """Note the statements that a transaction sends within the block, by way of SQLAlchemy or past it."""
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append((statement, parameters))
 
-    async with store.reading() as rows:
-        connection = rows._transaction.connection.sync_connection
-        event.listen(connection, "before_cursor_execute", note)
-        await query(rows)
+    ask = SqliteDriver.ask
+
+    def note_and_ask(driver: SqliteDriver, prepared: Prepared, values: Mapping[str, Any]) -> Awaitable[Answer]:
+        statements.append((prepared.text, tuple(prepared.bound(values))))
+        return ask(driver, prepared, values)
+
+    connection = rows._transaction.connection.sync_connection
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        with pytest.MonkeyPatch.context() as patches:
+            patches.setattr(SqliteDriver, "ask", note_and_ask)
+            yield statements
+    finally:
         event.remove(connection, "before_cursor_execute", note)
-    return statements
 
 
 def reads_a_whole_table(line: str) -> bool:

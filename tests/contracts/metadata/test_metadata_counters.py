@@ -1,16 +1,17 @@
 """Change counters: which changes count, and for whom."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from shared.errors import RecordInvalid
 from shared.metadata.store import SqlMetadataStore, SqlWriting
 from shared.models import AccessLevel, CounterScope, PackageFile, PackageFileStatus, PackageStatus, User
 from shared.principals import AccessToken
+from tests.contracts.metadata.plans import heard
 from tests.contracts.metadata.sample_rows import (
     DIGESTS,
     add_group,
@@ -182,16 +183,12 @@ async def test_counters_of_scopes_that_never_changed_are_zero(store: SqlMetadata
 
 async def test_counters_are_bumped_last_and_in_sorted_order(store: SqlMetadataStore) -> None:
     projects = [await new_project(store, f"project-{number}") for number in range(12)]
-    statements: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        statements.append((statement, parameters))
-
-    async with store.writing() as rows:
-        event.listen(rows._transaction.connection.sync_connection, "before_cursor_execute", note)
-        for project in reversed(projects):
-            await rows.packages.find_or_add(new_package(project.id))
-        await add_user(rows)
+    with ExitStack() as hearing:  # What the commit sends is heard, too.
+        async with store.writing() as rows:
+            statements = hearing.enter_context(heard(rows))
+            for project in reversed(projects):
+                await rows.packages.find_or_add(new_package(project.id))
+            await add_user(rows)
     is_bump = ["INTO change_counters" in statement for statement, _ in statements]
     assert is_bump == sorted(is_bump)
     bumped = [tuple(parameters[:2]) for statement, parameters in statements if "INTO change_counters" in statement]

@@ -133,6 +133,10 @@ async def test_the_counters_tell_of_each_that_was_committed(store: SqlMetadataSt
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 class TestOnSqlite:
+    @pytest.fixture(autouse=True)
+    def _groups_wait_for_a_slow_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("shared.metadata.group_commit._LONGEST_SECONDS", 60.0)
+
     async def test_those_that_wait_together_share_commits(self, store: SqlMetadataStore, project: Project) -> None:
         with commits(store) as noted:
             await asyncio.gather(*begin_uploads(store, project, _AT_ONCE))

@@ -66,6 +66,7 @@ QUERIES: dict[str, ProjectQuery] = {
     "used_bytes": lambda rows, project: rows.storage.used_bytes(project.id),
     "due_for_scrub": lambda rows, _: rows.scrub.due(verified_before=NOW, now=NOW, limit=16),
     "files_of_inventory": lambda rows, _: rows.inventory.files(after=PackageFileId(7), limit=100),
+    "files_by_blob_of_inventory": lambda rows, _: rows.inventory.files_by_blob(after="2026/11/21/7", limit=100),
     "core_metadata_of_inventory": lambda rows, _: rows.inventory.core_metadata(after=PackageFileId(7), limit=100),
     "by_digest": lambda rows, _: rows.tokens.by_digest("7"),
     "of_user": lambda rows, _: rows.tokens.of_user(UserId(7), name="name-7"),

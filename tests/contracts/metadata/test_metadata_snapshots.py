@@ -4,15 +4,13 @@ import asyncio
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import text
 
 from shared.errors import DatabaseNotEmpty, SchemaUnknown
 from shared.metadata.snapshots import load_snapshot, require_empty, settle_snapshot, take_snapshot
 from shared.metadata.store import SqlMetadataStore, open_metadata_store
-from shared.metadata.tables import metadata
 from shared.models import CoreMetadata, PackageFileStatus
 from tests.contracts.metadata.sample_rows import (
     accept,
@@ -27,6 +25,7 @@ from tests.contracts.metadata.sample_rows import (
     upload,
 )
 from tests.contracts.metadata.test_metadata_migrations import run
+from tests.rows import everything
 
 _RAW = b"Metadata-Version: 2.4\nName: demo\nVersion: 1.0\n"
 
@@ -45,26 +44,19 @@ async def fill(store: SqlMetadataStore) -> None:
     await doom(store, await publish(store, project, "c.whl", name="c"))
 
 
-def all_rows(connection: Connection) -> dict[str, list[Any]]:
-    return {
-        table.name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key.columns))]
-        for table in metadata.sorted_tables
-    }
-
-
 async def test_a_snapshot_holds_every_row_and_comes_back_as_it_was(
     store: SqlMetadataStore, database_url: str, empty_url: str, tmp_path: Path
 ) -> None:
     await fill(store)
-    before = await run(database_url, all_rows)
+    before = await everything(database_url)
     snapshot = tmp_path / "snapshot.sqlite3"
 
     await take_snapshot(database_url, snapshot)
 
-    assert await run(f"sqlite:///{snapshot}", all_rows) == before
+    assert await everything(f"sqlite:///{snapshot}") == before
     assert stat.S_IMODE(snapshot.stat().st_mode) == 0o600
     await load_snapshot(snapshot, empty_url)
-    assert await run(empty_url, all_rows) == before
+    assert await everything(empty_url) == before
     assert sum(map(bool, before.values())) > 8
 
 
@@ -155,14 +147,14 @@ async def test_nothing_is_put_in_the_place_of_a_database_that_holds_something(
         await add_user(rows)
     path = tmp_path / "snapshot"
     await take_snapshot(database_url, path)
-    before = await run(database_url, all_rows)
+    before = await everything(database_url)
 
     with pytest.raises(DatabaseNotEmpty):
         await require_empty(database_url)
     with pytest.raises(DatabaseNotEmpty):
         await load_snapshot(path, database_url)
 
-    assert await run(database_url, all_rows) == before
+    assert await everything(database_url) == before
 
 
 async def test_a_database_that_is_not_there_is_empty(empty_url: str) -> None:

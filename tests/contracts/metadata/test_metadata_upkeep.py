@@ -62,6 +62,16 @@ async def test_the_inventory_goes_through_all_files_by_id(store: SqlMetadataStor
         assert await rows.inventory.count_files() == (3, 21)
 
 
+async def test_the_inventory_goes_through_all_files_by_the_keys_of_their_blobs(store: SqlMetadataStore) -> None:
+    project = await new_project(store)
+    files = [await upload(store, project, f"{name}.whl") for name in "abc"]
+    in_order = sorted(files, key=lambda file: file.blob_key)
+    async with store.reading() as rows:
+        first = await rows.inventory.files_by_blob(after="", limit=2)
+        assert first == tuple(in_order[:2])
+        assert await rows.inventory.files_by_blob(after=first[-1].blob_key, limit=2) == tuple(in_order[2:])
+
+
 async def test_the_inventory_shows_stored_metadata_with_its_digest_until_it_is_withdrawn(
     store: SqlMetadataStore,
 ) -> None:
