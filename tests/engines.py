@@ -20,7 +20,6 @@ from tests.backends import PostgresqlServer, new_postgresql_server, run_apart
 from tests.s3_server import CREDENTIALS, S3Place, S3Server, new_s3_server
 
 EMBEDDED, SCALED = "embedded", "scaled"
-embedded = pytest.mark.embedded
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
