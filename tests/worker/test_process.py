@@ -210,6 +210,7 @@ async def test_two_workers_on_one_job_give_one_verdict(registry: Registry) -> No
     assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 1)
 
 
+@pytest.mark.embedded("SQLite is told to have no room")
 async def test_a_verdict_that_finds_no_room_uses_up_no_attempt(registry: Registry) -> None:
     metadata = core_metadata("pkg", "1.0") + b"\n" + b"A long description.\n" * 20_000
     await registry.upload(build_wheel("pkg", "1.0", metadata=metadata), file_name=_WHEEL)
