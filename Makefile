@@ -5,7 +5,7 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults test-scale soak deploy-check bench bench-compare lint types format check audit lock clean \
+.PHONY: help run dev test test-all test-faults test-scale soak deploy-check bench bench-compare bench-scale lint types format check audit lock clean \
 	FORCE
 .NOTPARALLEL:
 
@@ -78,6 +78,10 @@ bench: ## measure Larder beside nginx and its peers (BENCH=--quick: in short; BE
 bench-compare: ## measure two commits of Larder: A=<commit> B=<another, or what is here> (BENCH as above)
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@exec $(BIN)/python -m benchmarks compare $(BENCH) $(A) $(B)
+
+bench-scale: ## compare a registry of a million packages on PostgreSQL with one of a thousand (SCALE=--quick: in short)
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@exec $(BIN)/python -m benchmarks scale $(SCALE)
 
 lint: ## check style and formatting
 	$(SET_UP) .venv/.dev

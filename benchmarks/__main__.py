@@ -1,4 +1,4 @@
-"""Measure Larder: beside nginx and its peers, or two commits of it."""
+"""Measure Larder: beside nginx and its peers, two commits of it, or a small registry and a large one."""
 
 import argparse
 import shutil
@@ -13,6 +13,7 @@ from benchmarks.compare import compare
 from benchmarks.compete import compete
 from benchmarks.plan import Plan
 from benchmarks.rows import GROWTH, MEASUREMENTS
+from benchmarks.scale.scale import scale
 from benchmarks.servers.peers import PEERS
 from benchmarks.staleness.look import look
 from tests.backends import postgresql_installation
@@ -25,14 +26,18 @@ _ANSWERS, _FEW_ANSWERS = 1_000_000, 20_000
 def main() -> None:
     """Measure what is asked for, and print it."""
     asked = _arguments()
-    plan = _plan(asked)
-    _look_for_programs()
     # What was started ends with this process, however that is told to end.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     with tempfile.TemporaryDirectory(prefix="larder-bench-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # Whoever nginx and PostgreSQL run as has to get through.
+        if asked.what == "scale":
+            scaled = scale(directory, is_quick=asked.quick)
+            _tell(str(scaled))
+            raise SystemExit(1 if scaled.complaints else 0)
+        _look_for_programs()
+        plan = _plan(asked)
         if asked.what == "compare":
             _tell(compare(plan, directory, (asked.a, asked.b)))
             return
@@ -66,6 +71,8 @@ def _arguments() -> argparse.Namespace:
         one.add_argument(
             "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Larder: API_PROCESSES=1"
         )
+    large = kinds.add_parser("scale", help="a registry of a thousand packages and one of a million, on PostgreSQL")
+    large.add_argument("--quick", action="store_true", help="of forty thousand, in a few minutes")
     return parser.parse_args()
 
 

@@ -35,7 +35,7 @@ async def publish_all(server: Server, wheels: Sequence[Wheel], *, clients: int =
         connection = Connection(server.index)
         while waiting:
             one = publication(waiting.pop())
-            await _publish(connection, one, _request(one))
+            await _publish(connection, one, request_of(one))
         await connection.close()
 
     async with asyncio.TaskGroup() as group:
@@ -107,7 +107,7 @@ async def _publish_for(
     server: Server, publications: Sequence[Publication], *, seconds: float
 ) -> tuple[list[Publication], int]:
     """Return what was uploaded in this time, and how much of it was looked for at once and not there."""
-    waiting = [(one, _request(one)) for one in reversed(publications)]
+    waiting = [(one, request_of(one)) for one in reversed(publications)]
     done: list[Publication] = []
     unseen = 0
     until = time.monotonic() + seconds
@@ -136,7 +136,7 @@ async def _publish_alone(server: Server, publications: Sequence[Publication]) ->
     connection = Connection(server.index)
     took = []
     for one in publications:
-        request = _request(one)
+        request = request_of(one)
         started_at = time.perf_counter()
         await _publish(connection, one, request)
         took.append(time.perf_counter() - started_at)
@@ -163,7 +163,8 @@ async def _publish(connection: Connection, one: Publication, request: bytes) -> 
         raise WasNotTakenError(one.url, told.status, told.body)
 
 
-def _request(one: Publication) -> bytes:
+def request_of(one: Publication) -> bytes:
+    """Return the whole request that uploads the wheel."""
     return b"".join(
         (request_head(one.method, one.url, one.headers), one.before, one.wheel.path.read_bytes(), one.after)
     )

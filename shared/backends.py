@@ -9,25 +9,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis
 
 from shared.blobs.local import open_local_blob_store
 from shared.blobs.s3.location import S3Location, parse_s3_url
 from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SettingsInvalid
-from shared.metadata import migrate as migrations
-from shared.metadata import moves, snapshots
 from shared.metadata.change_checks import open_change_checks
-from shared.metadata.engine import shown_url, sqlite_path
-from shared.metadata.schema import REVISION
+from shared.metadata.engine import sqlite_path
 from shared.metadata.store import open_metadata_store
 from shared.ports.blob_store import BlobStore
 from shared.ports.change_checks import ChangeChecks
 from shared.ports.failed_attempts import FailedAttempts
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
-from shared.ports.moved_rows import Arrival, Mark, StillDatabase
 from shared.queue.arq_queue import open_arq_queue
-from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, redis_settings
+from shared.queue.connection import LONGEST_JOB_SECONDS, QUEUE_NAME, new_worker_client
 from shared.queue.failed_attempts import open_failed_attempts
 from shared.queue.serialization import job_deserializer, job_serializer
 from shared.settings import Settings
@@ -55,7 +51,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
     """
     redis_url = _redis_url(settings)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_metadata_store(settings.database_url))
+        store = await stack.enter_async_context(open_store(settings))
         change_checks = await stack.enter_async_context(open_change_checks(settings.database_url))
         blobs = await stack.enter_async_context(open_blobs(settings))
         queue = await stack.enter_async_context(open_arq_queue(redis_url))
@@ -72,10 +68,11 @@ class QueueConnection:
     """What an arq worker needs to serve the queue that the API fills.
 
     Args:
+        client: connects when it is first used, and is closed by the worker.
         longest_job_seconds: the time limit of its longest function; how old a claim is, is reckoned from it.
     """
 
-    redis_settings: RedisSettings = field(repr=False)  # its own repr prints the password
+    client: ArqRedis = field(repr=False)  # its own repr prints how Redis is reached
     queue_name: str
     longest_job_seconds: int
     serialize: Callable[[dict[str, Any]], bytes]
@@ -89,7 +86,7 @@ def queue_connection(settings: Settings) -> QueueConnection:
         SettingsInvalid: no Redis is named.
     """
     return QueueConnection(
-        redis_settings=redis_settings(_redis_url(settings)),
+        client=new_worker_client(_redis_url(settings)),
         queue_name=QUEUE_NAME,
         longest_job_seconds=LONGEST_JOB_SECONDS,
         serialize=job_serializer,
@@ -99,7 +96,11 @@ def queue_connection(settings: Settings) -> QueueConnection:
 
 def open_store(settings: Settings) -> AbstractAsyncContextManager[MetadataStore]:
     """Open the rows alone, for commands that need no Redis."""
-    return open_metadata_store(settings.database_url)
+    return open_metadata_store(
+        settings.database_url,
+        wait_seconds=settings.database_wait_seconds,
+        connections=settings.database_connections,
+    )
 
 
 async def is_blob_store_there(settings: Settings) -> bool:
@@ -174,75 +175,6 @@ async def open_existing_blobs(settings: Settings) -> AsyncIterator[BlobStore]:
 def open_blobs_in(root: Path) -> AbstractAsyncContextManager[BlobStore]:
     """Open the bytes below a directory."""
     return open_local_blob_store(root)
-
-
-async def take_snapshot(settings: Settings, path: Path) -> None:
-    """Write all rows, as of one instant, into a new SQLite file; see `shared.metadata.snapshots`."""
-    await snapshots.take_snapshot(settings.database_url, path)
-
-
-async def settle_snapshot(path: Path) -> None:
-    """Bring a copied snapshot up to this version, and end in it what only its own time had."""
-    await snapshots.settle_snapshot(path)
-
-
-async def load_snapshot(settings: Settings, path: Path) -> None:
-    """Put a settled snapshot in the place of the database, which is not there yet, or empty."""
-    await snapshots.load_snapshot(path, settings.database_url)
-
-
-async def look_at_rows(settings: Settings) -> Mark | None:
-    """Return what the rows say of themselves, or None where there are none; see `shared.metadata.moves`."""
-    return await moves.look_at_rows(settings.database_url)
-
-
-def hold_still(settings: Settings) -> AbstractAsyncContextManager[StillDatabase]:
-    """Have the database for oneself; see `shared.metadata.moves`."""
-    return moves.hold_still(settings.database_url)
-
-
-async def arrive_in_snapshot(path: Path, arrival: Arrival) -> None:
-    """Note in the rows of a snapshot where they have come to."""
-    await moves.arrive_in_file(path, arrival)
-
-
-def is_same_database(one: Settings, other: Settings) -> bool:
-    """Say whether both name one database in the same words."""
-    return (sqlite_path(one.database_url) or one.database_url) == (
-        sqlite_path(other.database_url) or other.database_url
-    )
-
-
-def shown_database_url(settings: Settings) -> str:
-    """Return where the database is, as it may be printed.
-
-    Raises:
-        SettingsInvalid: the URL names none.
-    """
-    try:
-        return shown_url(settings.database_url)
-    except ValueError as error:
-        raise SettingsInvalid(f"LARDER_DATABASE_URL is none: {error}") from None
-
-
-async def require_empty_database(settings: Settings) -> None:
-    """Return when a snapshot can be put in the place of the database."""
-    await snapshots.require_empty(settings.database_url)
-
-
-def schema_revision() -> str:
-    """Return the revision of the schema of this version."""
-    return REVISION
-
-
-async def migrate_database(settings: Settings) -> tuple[str | None, str]:
-    """Bring the database to the schema of this version; return the revision before and after.
-
-    Raises:
-        SchemaUnknown: the database holds a schema that this version does not know.
-        MetadataUnavailable: the database does not answer.
-    """
-    return await migrations.migrate(settings.database_url)
 
 
 def _redis_url(settings: Settings) -> str:

@@ -18,9 +18,11 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+
+from shared.ports.metadata_store import PoolUse
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The one that every Prometheus reads."""
@@ -113,6 +115,31 @@ class Numbers:
         unfinished = self._path.with_suffix(".part")
         unfinished.write_bytes(generate_latest(self._registry))
         unfinished.replace(self._path)
+
+
+def show_pools(registry: CollectorRegistry, look: Callable[[], Iterable[PoolUse]]) -> None:
+    """Have the registry tell what the process does with its connections to the database, whenever it is asked."""
+    registry.register(_Pools(look))
+
+
+class _Pools(Collector):
+    def __init__(self, look: Callable[[], Iterable[PoolUse]]) -> None:
+        self._look = look
+
+    def collect(self) -> Iterable[Metric]:
+        connections = GaugeMetricFamily(
+            "larder_database_connections", "Open connections to the database.", labels=("pool", "state")
+        )
+        most = GaugeMetricFamily("larder_database_connections_max", "How many of them may be in use.", labels=("pool",))
+        waiting = GaugeMetricFamily(
+            "larder_database_waiting", "Transactions that wait for a connection.", labels=("pool",)
+        )
+        for pool in self._look():
+            connections.add_metric((pool.name, "in_use"), pool.in_use)
+            connections.add_metric((pool.name, "idle"), pool.idle)
+            most.add_metric((pool.name,), pool.limit)
+            waiting.add_metric((pool.name,), pool.waiting)
+        yield from (connections, most, waiting)
 
 
 class _Metrics(Collector):

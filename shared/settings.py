@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from shared.errors import SettingsInvalid
 from shared.fips import is_openssl_in_fips_mode
@@ -43,6 +43,8 @@ class Settings:
         data_dir: where everything lives that no other URL places elsewhere; absolute.
         external_url: how clients reach the registry, without a trailing slash; None: from each request's Host.
         database_url: `sqlite:///<absolute path>` or `postgresql://...`.
+        database_connections: how many transactions one process has under way in PostgreSQL.
+        database_wait_seconds: how long one waits for its turn, and then for a lock; a statement may take twice as long.
         blob_url: `file:///<absolute path>` or `s3://bucket/prefix?endpoint_url=...`.
         blob_redirect_bytes: from which size on a download is sent to the blob store itself, where that can be; None:
             every file is streamed.
@@ -59,6 +61,8 @@ class Settings:
         limits: how much clients, uploads and archives may ask for.
         scrub_bytes_per_second: how fast each worker reads stored files again; 0: never.
         scrub_interval_seconds: after which a file is due to be read again.
+        drain_seconds: for how long an API process that is to stop still takes connections, while it says that it is not
+            ready.
         worker_metrics_port: where a worker shows its metrics; None: nowhere.
         cache_bytes: about how much each API process may remember of what it has answered; 0: nothing.
         keeps_ready_answers: a part of that is for whole answers, given to who sends the same bytes again.
@@ -85,10 +89,13 @@ class Settings:
     scrub_bytes_per_second: int
     scrub_interval_seconds: float
     log_format: LogFormat
+    drain_seconds: float
     worker_metrics_port: int | None
     cache_bytes: int
     keeps_ready_answers: bool
     blob_redirect_bytes: int | None
+    database_connections: int
+    database_wait_seconds: float
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -217,6 +224,28 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def _database_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        [directory] = parse_qs(parts.query).get("host", [""])
+        has_socket = parts.scheme == "postgresql" and not parts.hostname and directory.startswith("/")
+    except ValueError:
+        has_socket = False
+    # Where the host would stand, libpq takes nothing, and the directory of a unix socket behind the question mark.
+    return text if has_socket else _url("sqlite", "postgresql")(text)
+
+
+def _redis_url(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("redis+sentinel", "rediss+sentinel"):
+        return _url("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")(text)
+    # Several hosts stand where a URL has one.
+    hosts, slash, master = rest.partition("/")
+    if not hosts or not slash or not master.strip("/"):
+        raise ValueError("takes a URL of Sentinels as redis+sentinel://host1:26379,host2:26379/master/0")
+    return text
+
+
 def _http_url(text: str) -> str:
     url = _url("http", "https")(text)
     if not _URL_TEXT.fullmatch(url):
@@ -249,12 +278,12 @@ _VARIABLES: Mapping[str, _Variable] = {
     "PORT": _Variable("port", _integer(0, 65535), lambda _: 8080),
     "DATA_DIR": _Variable("data_dir", lambda text: Path(_text(text)).absolute(), lambda path: path),
     "EXTERNAL_URL": _Variable("external_url", _http_url, lambda _: None),
-    "DATABASE_URL": _Variable(
-        "database_url", _url("sqlite", "postgresql"), lambda path: f"sqlite:///{path}/larder.sqlite3"
-    ),
+    "DATABASE_URL": _Variable("database_url", _database_url, lambda path: f"sqlite:///{path}/larder.sqlite3"),
+    "DATABASE_CONNECTIONS": _Variable("database_connections", _integer(1, 200), lambda _: 5),
+    "DATABASE_WAIT_SECONDS": _Variable("database_wait_seconds", _seconds(0.1, 600), lambda _: 10.0),
     "BLOB_URL": _Variable("blob_url", _url("file", "s3"), lambda path: f"file://{quote(str(path))}/blobs"),
     "BLOB_REDIRECT_BYTES": _Variable("blob_redirect_bytes", _size, lambda _: None),
-    "REDIS_URL": _Variable("redis_url", _url("redis", "rediss", "unix"), lambda _: None),
+    "REDIS_URL": _Variable("redis_url", _redis_url, lambda _: None),
     "ROOT_TOKEN": _Variable("root_token", _token, lambda _: None),
     "API_PROCESSES": _Variable("api_processes", _integer(1, 256), lambda _: _processors()),
     "MAX_FILE_SIZE": _Variable("max_file_size_bytes", _size, lambda _: 5 * _GIB),
@@ -271,6 +300,7 @@ _VARIABLES: Mapping[str, _Variable] = {
         "scrub_interval_seconds", _seconds(1, 10 * 365 * 86400), lambda _: 30 * 86400.0
     ),
     "LOG_FORMAT": _Variable("log_format", _word(LogFormat), lambda _: LogFormat.JSON),
+    "DRAIN_SECONDS": _Variable("drain_seconds", _seconds(0, 600), lambda _: 0.0),
     "WORKER_METRICS_PORT": _Variable("worker_metrics_port", _integer(0, 65535), lambda _: None),
     "CACHE_BYTES": _Variable("cache_bytes", _size_or_zero("nothing"), lambda _: 64 * 1024**2),
     "READY_ANSWERS": _Variable("keeps_ready_answers", _switch, lambda _: True),

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -67,10 +67,13 @@ def tracer() -> str:
 class PostgresqlServer:
     """A server of this test session, reached through a unix socket in its private directory."""
 
-    def __init__(self, programs: Path, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, programs: Path, directory: Path, settings: Mapping[str, str], note: Callable[[str], None]
+    ) -> None:
         self._programs = programs
         self._directory = directory
         self._settings = settings
+        self._note = note
         self._process: subprocess.Popen[str] | None = None
         self._log: deque[str] = deque(maxlen=50)
         self._numbers = itertools.count(1)
@@ -118,16 +121,18 @@ class PostgresqlServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def socket(self) -> Path:
+        """Return the unix socket on which it listens."""
+        return self._directory / ".s.PGSQL.5432"
+
     def url(self, database: str) -> str:
         """Return the URL of a database on this server."""
         return f"postgresql://larder@/{database}?host={self._directory}"
 
     def setting(self, database: str) -> str:
-        """Return what LARDER_DATABASE_URL says of it.
-
-        The setting wants a host where one usually stands; what stands behind the question mark wins.
-        """
-        return self.url(database).replace("@/", "@localhost/")
+        """Return what LARDER_DATABASE_URL says of it."""
+        return self.url(database)
 
     def create_database(self, *, template: str = "template0") -> str:
         """Make an empty database, or a copy of another one; return its name."""
@@ -185,6 +190,7 @@ class PostgresqlServer:
         with process.stderr as lines:
             for line in lines:
                 self._log.append(line)
+                self._note(line)
                 if "ready to accept connections" in line:
                     is_ready.set()
         is_ready.set()  # It has ended; nobody needs to wait any longer.
@@ -199,8 +205,14 @@ def postgresql_installation() -> Path | None:
 
 
 @contextmanager
-def new_postgresql_server(settings: Mapping[str, str] = _POSTGRESQL_SETTINGS) -> Iterator[PostgresqlServer]:
-    """Run a server of the caller's own; unless told otherwise, one that is quick and loses what it had in a crash."""
+def new_postgresql_server(
+    settings: Mapping[str, str] = _POSTGRESQL_SETTINGS, *, note: Callable[[str], None] = lambda _: None
+) -> Iterator[PostgresqlServer]:
+    """Run a server of the caller's own; unless told otherwise, one that is quick and loses what it had in a crash.
+
+    Args:
+        note: is given each line of its log, on another thread.
+    """
     installation = postgresql_installation()
     if installation is None:
         backend_is_missing("there is no PostgreSQL server")
@@ -211,7 +223,7 @@ def new_postgresql_server(settings: Mapping[str, str] = _POSTGRESQL_SETTINGS) ->
         if _identity():
             installation = _reachable(installation, directory)
             os.chown(directory, _NOBODY, _NOBODY)
-        server = PostgresqlServer(installation / "bin", directory, settings)
+        server = PostgresqlServer(installation / "bin", directory, settings, note)
         server.initialize()
         server.start()
         try:

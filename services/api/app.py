@@ -35,7 +35,7 @@ from services.api.upload_slots import UploadSlots
 from services.api.use_cases import UseCases, make_use_cases
 from shared.backends import Backends, open_backends
 from shared.log import JsonLines
-from shared.metrics import Numbers
+from shared.metrics import Numbers, show_pools
 from shared.settings import Settings
 
 
@@ -57,10 +57,13 @@ def create_app(settings: Settings, *, lines: JsonLines | None = None) -> web.App
 
 async def _live(app: web.Application) -> AsyncIterator[None]:
     async with open_backends(app[SETTINGS]) as backends:
-        app[LIFECYCLE] = lifecycle = Lifecycle(app[SETTINGS].limits.grace_seconds)
+        app[LIFECYCLE] = lifecycle = Lifecycle(
+            grace_seconds=app[SETTINGS].limits.grace_seconds, drain_seconds=app[SETTINGS].drain_seconds
+        )
         app[USE_CASES] = use_cases = make_use_cases(app[SETTINGS], backends, is_in_a_hurry=lifecycle.is_in_a_hurry)
         app[FAILED_ATTEMPTS] = backends.failed_attempts
         app[READY_ANSWERS] = _ready_answers(app, backends, lifecycle, use_cases)
+        show_pools(app[METRICS].registry, backends.store.pools)
         app[NUMBERS] = Numbers(
             app[METRICS].registry,
             title="larder api",
@@ -74,7 +77,11 @@ async def _live(app: web.Application) -> AsyncIterator[None]:
         app[PAGES] = await asyncio.to_thread(load_pages)
         app[UPLOAD_SLOTS] = UploadSlots(app[SETTINGS].limits.max_uploads_per_principal)
         try:
-            async with use_cases.note_download.writing(), app[NUMBERS].shared():
+            async with (
+                use_cases.note_download.writing(),
+                app[NUMBERS].shared(),
+                lifecycle.looking_for_blob_store(use_cases.check_readiness.blob_store),
+            ):
                 yield
         finally:
             await use_cases.admission.finish()

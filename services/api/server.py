@@ -23,6 +23,9 @@ _BACKLOG = 1024
 async def listening(app: web.Application, socket: Socket | None) -> AsyncIterator[asyncio.Server]:
     """Start the application and take connections until the block ends; then finish what is under way, bounded.
 
+    Connections are taken for a while after that, where the settings say so: whoever spreads requests over several
+    processes learns only then that this one is not ready any more.
+
     Args:
         socket: a bound one, which other processes may share; None binds what the settings name.
     """
@@ -34,10 +37,11 @@ async def listening(app: web.Application, socket: Socket | None) -> AsyncIterato
         try:
             yield server
         finally:
+            app[LIFECYCLE].drain()
+            log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
+            await asyncio.sleep(app[SETTINGS].drain_seconds)
             async with _grace(app):
-                app[LIFECYCLE].drain()
                 server.close()
-                log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
                 # aiohttp itself would stop to read their bodies at once.
                 await app[LIFECYCLE].idle()
                 await connections.end()

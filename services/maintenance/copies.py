@@ -8,24 +8,20 @@ from pathlib import Path
 
 from services.maintenance.progress import ProgressLine, human_size, run_to_its_end, tell_of_file
 from services.standalone.data_dir import hold_data_dir
-from shared.backends import (
-    load_snapshot,
-    open_blobs,
-    open_blobs_in,
-    open_existing_blobs,
-    open_existing_store,
-    open_store_in,
-    require_empty_database,
-    schema_revision,
-    settle_snapshot,
-    take_snapshot,
-)
+from shared.backends import open_blobs, open_blobs_in, open_existing_blobs, open_existing_store, open_store_in
 from shared.ports.blob_store import BlobStore
 from shared.settings import Settings
 from shared.usecases.backup import Backup
 from shared.usecases.backup_place import Manifest
 from shared.usecases.blob_copies import Tell
 from shared.usecases.restore import Restore, Restored
+from shared.whole_databases import (
+    load_snapshot,
+    require_empty_database,
+    schema_revision,
+    settle_snapshot,
+    take_snapshot,
+)
 
 _WHOLE = 0
 _INCOMPLETE = 1

@@ -8,26 +8,22 @@ from pathlib import Path
 
 from services.maintenance.progress import ProgressLine, human_size, run_to_its_end, tell_of_file
 from services.standalone.data_dir import hold_data_dir, require_whole
-from shared.backends import (
-    arrive_in_snapshot,
-    hold_still,
-    is_blob_store_there,
-    is_same_database,
-    load_snapshot,
-    look_at_rows,
-    open_blobs,
-    open_existing_blobs,
-    open_existing_store,
-    open_store_in,
-    require_empty_database,
-    shown_database_url,
-)
+from shared.backends import is_blob_store_there, open_blobs, open_existing_blobs, open_existing_store, open_store_in
 from shared.errors import DatabaseNotEmpty, MetadataDamaged, SchemaUnknown, SettingsInvalid
 from shared.ports.moved_rows import Mark
 from shared.settings import Settings, read_settings
 from shared.usecases.blob_copies import Uncopied
 from shared.usecases.move import FilesLost, Move, Moved, RowsTarget
 from shared.usecases.move_files import FilesTarget, MoveRefused, another_registry
+from shared.whole_databases import (
+    arrive_in_snapshot,
+    hold_still,
+    is_same_database,
+    load_snapshot,
+    look_at_rows,
+    require_empty_database,
+    shown_database_url,
+)
 
 _DONE = 0
 _INCOMPLETE = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from services.standalone.errors import StartFailed
-from shared.backends import has_blobs, migrate_database, open_store
+from shared.backends import has_blobs, open_store
 from shared.errors import SchemaUnknown
 from shared.models import ProjectId
 from shared.settings import Settings
@@ -43,24 +43,34 @@ async def prepare_database(settings: Settings) -> FirstStart:
         StartFailed: the database is empty, and the blob store is not: a new database would know none of its files.
         BlobStoreUnavailable: nobody can tell whether it is.
     """
-    if await _is_empty(settings) and await has_blobs(settings):
-        raise StartFailed(
-            "the database is empty, but files were published to this registry: put the database back from a backup, "
-            "or name another place in LARDER_DATA_DIR to begin anew"
-        )
-    before, after = await migrate_database(settings)
-    if before != after:
-        log.info("database.migrated", before=before, after=after)
+    other = await _other_schema(settings)
+    if other is not None:
+        await _migrate(settings, is_empty=other.found is None)
     return await ensure_first_start(settings)
 
 
-async def _is_empty(settings: Settings) -> bool:
+async def _other_schema(settings: Settings) -> SchemaUnknown | None:
+    """Return what the database has that is not this version's schema; None when it is up to date."""
     async with open_store(settings) as store:
         try:
             await store.check_schema()
         except SchemaUnknown as unknown:
-            return unknown.found is None
-    return False
+            return unknown
+    return None
+
+
+async def _migrate(settings: Settings, *, is_empty: bool) -> None:
+    if is_empty and await has_blobs(settings):
+        raise StartFailed(
+            "the database is empty, but files were published to this registry: put the database back from a backup, "
+            "or name another place in LARDER_DATA_DIR to begin anew"
+        )
+    # Only the first start and those after an upgrade need it; all others are quicker without.
+    from shared.whole_databases import migrate_database  # noqa: PLC0415 - as said
+
+    before, after = await migrate_database(settings)
+    if before != after:
+        log.info("database.migrated", before=before, after=after)
 
 
 async def ensure_first_start(settings: Settings) -> FirstStart:

@@ -97,7 +97,7 @@ class _Supervisor:
         first_start = await prepare_database(self._settings)
         worker = self._larder("worker", patience_seconds=_WORKER_SECONDS)
         await stack.enter_async_context(running(self._child(worker)))
-        patience_seconds = self._settings.limits.grace_seconds + _AFTER_GRACE_SECONDS
+        patience_seconds = self._settings.drain_seconds + self._settings.limits.grace_seconds + _AFTER_GRACE_SECONDS
         api = self._larder("api", "--fd", str(self._listener.fileno()), patience_seconds=patience_seconds)
         api = replace(api, pass_fds=(*api.pass_fds, self._listener.fileno()))
         await stack.enter_async_context(running(*(self._child(api) for _ in range(self._settings.api_processes))))

@@ -15,8 +15,7 @@ from services.worker.metrics import WorkerMetrics, shown
 from services.worker.sweeping import keep_beating, keep_scrubbing, keep_sweeping
 from services.worker.worker import DRAIN_SECONDS, create_worker, scratch_of
 from shared.backends import open_backends
-from shared.errors import QueueUnavailable
-from shared.metrics import Numbers
+from shared.metrics import Numbers, show_pools
 from shared.settings import Settings
 from shared.usecases.scrub import Scrub
 from shared.usecases.sweep import Sweep, SweepOrphans
@@ -25,17 +24,14 @@ log = structlog.get_logger()
 
 
 async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then finish what was begun, bounded, and return.
-
-    Raises:
-        QueueUnavailable: Redis went away. A new process connects anew, so whoever runs this one restarts it.
-    """
+    """Work until SIGTERM or SIGINT, then finish what was begun, bounded, and return."""
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     inspections = InspectionLimits.of(settings.limits)
     if removed := await scratch_of(settings).clear():
         log.info("scratch.cleared", copies=removed)
     async with open_backends(settings) as backends, DistributionInspector(inspections) as inspector:
         metrics = WorkerMetrics()
+        show_pools(metrics.registry, backends.store.pools)
         worker = create_worker(settings, backends, inspector, metrics=metrics, handles_signals=True)
         sweep = Sweep(store=backends.store, queue=backends.queue)
         orphans = SweepOrphans(
@@ -48,7 +44,7 @@ async def serve(settings: Settings) -> None:
             interval=timedelta(seconds=settings.scrub_interval_seconds),
         )
         async with asyncio.TaskGroup() as group:
-            sweeping = group.create_task(keep_sweeping(sweep, orphans))
+            sweeping = group.create_task(keep_sweeping(backends.queue, sweep, orphans))
             scrubbing = group.create_task(keep_scrubbing(scrub)) if settings.scrub_bytes_per_second else None
             beating = group.create_task(keep_beating(backends.queue, worker_id))
             log.info("worker.started", worker_id=worker_id)
@@ -65,7 +61,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _run(worker: Worker) -> None:
-    """Run jobs until a signal ends that, or Redis does, and close the worker's connection."""
+    """Run jobs until a signal ends that, and close the worker's connections."""
     try:
         await worker.async_run()
     except asyncio.CancelledError:
@@ -73,8 +69,6 @@ async def _run(worker: Worker) -> None:
         if task is not None and task.cancelling():
             raise
         # Otherwise arq has cancelled its own main task: that is how it ends after a signal, drained.
-    except (RedisError, OSError) as error:
-        raise QueueUnavailable from error
     finally:
         await _close(worker)
 

@@ -4,22 +4,33 @@ arq looks into the queue every so often: a person waits for half of that after e
 fifty times a second for nothing. This one looks when it is told that a job has come, or that one of its own has ended
 while others wait. Nothing depends on being told: it looks twice a second all the same.
 
-It also claims the jobs that wait together in one call, where arq makes three for each.
+It also claims the jobs that wait together in one call, where arq makes three for each. And where arq ends when Redis
+does, this one waits until it is there again: an outage of a minute would else cost what the supervisor or Kubernetes
+lets pass before the fifth start of a process.
 """
 
 import asyncio
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from arq.constants import in_progress_key_prefix
 from arq.utils import timestamp_ms
 from arq.worker import Worker
+from redis.exceptions import RedisError
 
 from shared.ports.job_queue import JobQueue
 
 _LOOK_SECONDS = 0.5
 _LAST_LOOK_SECONDS = 0.02
 """Nobody rings when the queue is empty, which is what a worker waits for that is to end."""
+_LONGEST_LOOK_SECONDS = 10.0
+"""After which a Redis that took a question and gives no answer counts as lost."""
+_FIRST_BACKOFF_SECONDS = 0.1
+_LONGEST_BACKOFF_SECONDS = 2.0
+_PING_SECONDS = 1.0
+
+log = structlog.get_logger()
 
 
 class PromptWorker(Worker):
@@ -37,9 +48,15 @@ class PromptWorker(Worker):
         self._others_wait = False
 
     async def main(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled, whatever becomes of Redis."""
         async with self._larder_queue.hearing_jobs(self._bell.set):
-            await super().main()
+            while True:
+                await self._wait_for_redis()
+                try:
+                    return await super().main()
+                except (RedisError, OSError) as error:
+                    # What runs goes on: its verdict is a row, and the queue is told when it can be.
+                    log.warning("queue.lost", error=type(error).__name__)
 
     def end_when_idle(self) -> None:
         """End the run as soon as nothing is queued any more."""
@@ -64,7 +81,25 @@ class PromptWorker(Worker):
             async with asyncio.timeout(_LAST_LOOK_SECONDS if self.burst else _LOOK_SECONDS):
                 await self._bell.wait()
         self._bell.clear()
-        await super()._poll_iteration()
+        async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
+            await super()._poll_iteration()
+
+    async def _wait_for_redis(self) -> None:
+        backoff_seconds = _FIRST_BACKOFF_SECONDS
+        while not await self._redis_answers():
+            # arq, which waits for them at a stop, would forget them at its next look only.
+            self.tasks = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
+            await asyncio.sleep(backoff_seconds)
+            backoff_seconds = min(2 * backoff_seconds, _LONGEST_BACKOFF_SECONDS)
+        self._bell.set()
+
+    async def _redis_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                await self.pool.ping()
+        except (RedisError, OSError):
+            return False
+        return True
 
     async def _claim(self, job_ids: list[str]) -> dict[str, int]:
         """Claim jobs that nobody has claimed; return them with their scores."""

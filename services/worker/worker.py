@@ -31,7 +31,7 @@ def create_worker(
     metrics: WorkerMetrics,
     handles_signals: bool,
 ) -> PromptWorker:
-    """Return a worker that is ready to run; it opens its own connection to Redis when it does.
+    """Return a worker that is ready to run; it opens connections to Redis of its own when it does.
 
     Args:
         metrics: where the jobs are counted.
@@ -57,7 +57,7 @@ def create_worker(
             func(process_package_file, name="process_package_file", timeout=connection.longest_job_seconds),
             func(destroy_package_file, name="destroy_package_file", timeout=_DESTROY_SECONDS),
         ],
-        redis_settings=connection.redis_settings,
+        redis_pool=connection.client,
         queue_name=connection.queue_name,
         job_serializer=connection.serialize,
         job_deserializer=connection.deserialize,

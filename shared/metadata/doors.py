@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy import Connection, Dialect, Executable, Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import MetadataUnavailable
 from shared.metadata.faults import translated_faults
+from shared.ports.metadata_store import PoolUse
 
 T = TypeVar("T")
 
@@ -62,6 +63,39 @@ class Session(Protocol):
         ...
 
 
+class Gate(asyncio.Semaphore):
+    """Lets so many in at a time, and counts them.
+
+    Args:
+        places: how many.
+    """
+
+    def __init__(self, places: int) -> None:
+        super().__init__(places)
+        self.places = places
+        self.inside = 0
+        self.waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        """Enter as soon as there is room."""
+        self.waiting += 1
+        try:
+            await super().acquire()
+        finally:
+            self.waiting -= 1
+        self.inside += 1
+        return True
+
+    def release(self) -> None:
+        """Leave."""
+        self.inside -= 1
+        super().release()
+
+    def use(self, name: str, *, idle: int) -> PoolUse:
+        """Return what goes on behind it."""
+        return PoolUse(name, in_use=self.inside, idle=idle, waiting=self.waiting, limit=self.places)
+
+
 class Door(Protocol):
     """A way to connections: so many at a time, and a bounded wait for the next."""
 
@@ -91,10 +125,15 @@ class Door(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The two ways into a database."""
+    """The two ways into a database.
+
+    Args:
+        pools: what is behind them.
+    """
 
     reader: Door
     writer: Door
+    pools: Callable[[], tuple[PoolUse, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +145,7 @@ class ServerDoor:
     """
 
     engine: AsyncEngine
-    gate: asyncio.Semaphore
+    gate: Gate
     places: int
     wait_seconds: float
 
@@ -116,7 +155,7 @@ class ServerDoor:
         try:
             connection = self.engine.connect()
             try:
-                await self.run(connection.start())
+                await self.run(self._connected(connection))
                 await self.run(connection.begin().start())
                 yield connection
             finally:
@@ -125,13 +164,18 @@ class ServerDoor:
         finally:
             self.gate.release()
 
+    async def _connected(self, connection: AsyncConnection) -> None:
+        # A server that hangs lets each of these wait: the look whether a connection is still good, and a new one.
+        async with asyncio.timeout(self.wait_seconds):
+            await connection.start()
+
     async def run(self, step: Awaitable[T]) -> T:
         # A cancellation breaks the connection off, and PostgreSQL rolls back what was under way.
         with translated_faults():
             return await step
 
 
-async def enter(gate: asyncio.Semaphore, wait_seconds: float) -> None:
+async def enter(gate: Gate, wait_seconds: float) -> None:
     """Pass the gate, which whoever calls this must release.
 
     Raises:

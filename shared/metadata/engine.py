@@ -6,7 +6,6 @@ PostgreSQL has one pool for both: writers at READ COMMITTED, with the rows locke
 REPEATABLE READ, so that their selects agree.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from shared.errors import MetadataUnavailable
-from shared.metadata.doors import Doors, ServerDoor
+from shared.metadata.doors import Doors, Gate, ServerDoor
 from shared.metadata.prepared import PreparedStatements
 from shared.metadata.sqlite_connection import SqliteConnection
 from shared.metadata.sqlite_doors import SqliteReaders, SqliteWriter
@@ -31,25 +30,30 @@ _SQLITE_SCHEME = "sqlite://"
 _OLDEST_SQLITE = (3, 35, 0)
 """The first that knows RETURNING."""
 _SQLITE_READERS = 4
-_POSTGRESQL_CONNECTIONS = 5
+POSTGRESQL_CONNECTIONS = 5
 """For one process, of which a machine runs one a core; a server takes a hundred as it comes."""
+_RECYCLE_SECONDS = 1800
+"""After which a connection is made anew: what its session has gathered goes, and the host is looked up again."""
 _IDLE_IN_TRANSACTION_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def open_doors(url: str, *, wait_seconds: float) -> AsyncIterator[Doors]:
+async def open_doors(
+    url: str, *, wait_seconds: float, connections: int = POSTGRESQL_CONNECTIONS
+) -> AsyncIterator[Doors]:
     """Set up the engines for a database; nothing connects before it is needed.
 
     Args:
         url: `sqlite:///<absolute path>` or `postgresql://...`.
         wait_seconds: how long a transaction may wait for a connection, and then for a lock.
+        connections: how many there may be to PostgreSQL.
 
     Raises:
         ValueError: the URL is neither.
     """
     path = sqlite_path(url)
     if path is None:
-        async with _open_postgresql(postgresql_url(url), wait_seconds) as doors:
+        async with _open_postgresql(postgresql_url(url), wait_seconds, connections) as doors:
             yield doors
     else:
         async with _open_sqlite(path, wait_seconds) as doors:
@@ -146,6 +150,7 @@ def postgresql_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_recycle=_RECYCLE_SECONDS,
     )
 
 
@@ -171,12 +176,12 @@ async def _open_sqlite(path: Path, wait_seconds: float) -> AsyncIterator[Doors]:
     writer = SqliteWriter(partial(connection, pragmas=writing), directory=path.parent, wait_seconds=wait_seconds)
     readers = SqliteReaders(
         partial(connection, pragmas=("query_only=ON",)),
-        asyncio.Semaphore(_SQLITE_READERS),
+        Gate(_SQLITE_READERS),
         _SQLITE_READERS,
         wait_seconds,
     )
     try:
-        yield Doors(reader=readers, writer=writer)
+        yield Doors(reader=readers, writer=writer, pools=lambda: (readers.use(), writer.use()))
     finally:
         await readers.close()
         await writer.close()
@@ -200,10 +205,10 @@ def _require_sqlite() -> None:
 
 
 @asynccontextmanager
-async def _open_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[Doors]:
+async def _open_postgresql(url: URL, wait_seconds: float, connections: int) -> AsyncIterator[Doors]:
     engine = postgresql_engine(
         url,
-        pool_size=_POSTGRESQL_CONNECTIONS,
+        pool_size=connections,
         settings={
             "lock_timeout": milliseconds(wait_seconds),
             "statement_timeout": milliseconds(2 * wait_seconds),
@@ -213,11 +218,14 @@ async def _open_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[Doors
         statement_seconds=2 * wait_seconds,
     )
     readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    gate = asyncio.Semaphore(_POSTGRESQL_CONNECTIONS)
+    gate = Gate(connections)
+    pool = engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
     async with disposed(engine):
         yield Doors(
-            reader=ServerDoor(readers, gate, _POSTGRESQL_CONNECTIONS, wait_seconds),
-            writer=ServerDoor(engine, gate, _POSTGRESQL_CONNECTIONS, wait_seconds),
+            reader=ServerDoor(readers, gate, connections, wait_seconds),
+            writer=ServerDoor(engine, gate, connections, wait_seconds),
+            pools=lambda: (gate.use("server", idle=pool.checkedin()),),
         )
 
 

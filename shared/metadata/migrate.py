@@ -1,10 +1,16 @@
-"""Bring a database to the schema of this version: all in one transaction, one process at a time."""
+"""Bring a database to the schema of this version: all in one transaction, one process at a time.
+
+Processes of the version before go on meanwhile, and with the new schema until they are replaced: a migration adds, and
+takes away only what those no longer use. On PostgreSQL an index would keep their writes out for as long as it is built.
+So a migration may name statements that build such things ahead of the transaction, beside the writers
+(`AHEAD_ON_POSTGRESQL`). What was left half built is built anew.
+"""
 
 import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from alembic import command
@@ -13,10 +19,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.errors import SchemaUnknown
+from shared.errors import MetadataUnavailable, SchemaUnknown
 from shared.metadata.engine import (
     disposed,
     milliseconds,
@@ -26,6 +32,7 @@ from shared.metadata.engine import (
     sqlite_path,
 )
 from shared.metadata.faults import translated_faults
+from shared.metadata.tables import metadata
 
 _WAIT_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
@@ -75,10 +82,8 @@ def check_revision(connection: Connection) -> tuple[str | None, str]:
     """
     expected = expected_revision()
     found = MigrationContext.configure(connection).get_current_revision()
-    try:
-        _scripts().get_revision(found or "base")
-    except CommandError as unknown:
-        raise SchemaUnknown(found, expected) from unknown
+    if found is not None and not _is_known(_scripts(), found):
+        raise SchemaUnknown(found, expected)
     return found, expected
 
 
@@ -117,14 +122,66 @@ def _scripts() -> ScriptDirectory:
 async def _exclusive_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[AsyncConnection]:
     engine = postgresql_engine(
         url,
-        pool_size=1,
-        settings={"lock_timeout": milliseconds(wait_seconds)},
+        pool_size=2,
+        # Whatever the role has: to build an index may take an hour.
+        settings={"lock_timeout": milliseconds(wait_seconds), "statement_timeout": "0"},
         connect_seconds=_CONNECT_SECONDS,
         statement_seconds=_STATEMENT_SECONDS,
     )
-    async with disposed(engine), engine.connect() as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        yield connection
+    async with disposed(engine), engine.connect() as keeper:
+        await keeper.execution_options(isolation_level="AUTOCOMMIT")
+        await _lock(keeper, wait_seconds)
+        await _build_ahead(keeper)
+        async with engine.connect() as connection:
+            yield connection
+
+
+async def _lock(keeper: AsyncConnection, wait_seconds: float) -> None:
+    """Keep others out until the connection is closed.
+
+    Not by waiting in a statement: an index that is built beside writers waits for all statements that began before.
+    """
+    try:
+        async with asyncio.timeout(wait_seconds):
+            while True:
+                if await keeper.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}):
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+    except TimeoutError as late:
+        raise MetadataUnavailable("another process migrates") from late
+
+
+async def _build_ahead(keeper: AsyncConnection) -> None:
+    """Do what migrations that are still to come would else keep writers out for."""
+    found = await keeper.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    statements = await asyncio.to_thread(_ahead_of, found)
+    if not statements:
+        return
+    half_built = "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid"
+    half_built += " WHERE NOT indisvalid AND relname = ANY(:tables)"
+    for index in (await keeper.scalars(text(half_built), {"tables": list(metadata.tables)})).all():
+        await keeper.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index}"))
+    for statement in statements:
+        # What it needs may come with a migration that is still to be made; then the transaction makes both.
+        with suppress(ProgrammingError):
+            await keeper.execute(text(statement))
+
+
+def _ahead_of(found: str | None) -> list[str]:
+    """Return the statements of the migrations from this revision on; none for one that is not known."""
+    scripts = _scripts()
+    if found is None or not _is_known(scripts, found):
+        return []
+    to_come = reversed(list(scripts.iterate_revisions("head", found)))
+    return [statement for script in to_come for statement in getattr(script.module, "AHEAD_ON_POSTGRESQL", ())]
+
+
+def _is_known(scripts: ScriptDirectory, revision: str) -> bool:
+    try:
+        scripts.get_revision(revision)
+    except CommandError:
+        return False
+    return True
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from shared.metadata.tenant_tables import namespace_ancestors, projects
 from shared.metadata.transaction import Transaction
 from shared.metadata.types import storable
 from shared.metadata.visibility import has_level_in_project, may_list_packages
+from shared.metadata.word_index import may_hold
 from shared.models import (
     AccessLevel,
     Package,
@@ -47,6 +48,9 @@ from shared.ports.tenant_lists import Viewer
 _FEW_NAMES = 200
 """So many names are looked up one by one; where more hold the words, a list that is read in its order soon has a page
 of them."""
+_NAME = (package_names.c.project_id, package_names.c.normalized_name)
+_SOME_NAMES = 2_000
+"""Of so many, a word that is common is in more than those few."""
 _ORDER = {
     PackageOrder.CREATED_AT: packages.c.created_at,
     PackageOrder.NAME: packages.c.name,
@@ -77,11 +81,14 @@ class SqlPackageLists:
         self._transaction = transaction
 
     async def of_project(self, project: Project, wanted: PackageFilter, page: PageRequest) -> Page[ListedPackage]:
+        if wanted.words:
+            await self._transaction.plan_for_values()
         names = await self._names(package_names.c.project_id == project.id, wanted.words)
         ids = await self._ids(project_packages_statement(project.id, wanted, names), wanted, page)
         return await self._listed(ids, {project.id: project})
 
     async def of_group(self, source: GroupSource, wanted: PackageFilter, page: PageRequest) -> Page[ListedPackage]:
+        await self._transaction.plan_for_values()
         visible = select(projects.c.id).where(*_is_visible(source))
         names = await self._names(package_names.c.project_id.in_(visible), wanted.words)
         ids = await self._ids(group_packages_statement(source, wanted, names), wanted, page)
@@ -161,9 +168,14 @@ class SqlPackageLists:
         """Return the names of the source that hold the words; None when they are many, or any name will do."""
         if not words:
             return None
-        rows = await self._transaction.rows(names_statement(in_source, words))
-        if len(rows) > _FEW_NAMES:
-            return None
+        statements = [names_statement(in_source, words)]
+        if self._transaction.engine == "postgresql":
+            # A word that many names hold is soon found many times; one that few hold is found off its index.
+            statements = [some_names_statement(in_source, words), indexed_names_statement(in_source, words)]
+        for statement in statements:
+            rows = await self._transaction.rows(statement)
+            if len(rows) > _FEW_NAMES:
+                return None
         return FewNames(frozenset(row.project_id for row in rows), frozenset(row.normalized_name for row in rows))
 
     async def _ids(self, statement: Select[Any], wanted: PackageFilter, page: PageRequest) -> Page[PackageId]:
@@ -214,12 +226,27 @@ def group_packages_statement(source: GroupSource, wanted: PackageFilter, names: 
 
 def names_statement(in_source: ColumnElement[bool], words: Sequence[str]) -> Select[Any]:
     """Return names that hold all words, in normalized spelling: no more than it takes to see that they are many."""
-    name = package_names.c.normalized_name
-    return (
-        select(package_names.c.project_id, name)
-        .where(in_source, *(name.contains(normalize_name(storable(word)), autoescape=True) for word in words))
-        .limit(_FEW_NAMES + 1)
-    )
+    return _holding(select(*_NAME).where(in_source), _NAME[1], words)
+
+
+def indexed_names_statement(in_source: ColumnElement[bool], words: Sequence[str]) -> Select[Any]:
+    """Return the same, off the index of words."""
+    return names_statement(in_source, words).where(*may_hold(_NAME[1], _normalized(words)))
+
+
+def some_names_statement(in_source: ColumnElement[bool], words: Sequence[str]) -> Select[Any]:
+    """Return the same of some of the source's names, whichever."""
+    some = select(*_NAME).where(in_source).limit(_SOME_NAMES).subquery("some_names")
+    return _holding(select(some), some.c.normalized_name, words)
+
+
+def _holding(names: Select[Any], name: ColumnElement[str], words: Sequence[str]) -> Select[Any]:
+    held = (name.contains(word, autoescape=True) for word in _normalized(words))
+    return names.where(*held).limit(_FEW_NAMES + 1)
+
+
+def _normalized(words: Sequence[str]) -> list[str]:
+    return [normalize_name(storable(word)) for word in words]
 
 
 def package_order(wanted: PackageFilter) -> list[ColumnElement[Any]]:

@@ -1,6 +1,7 @@
 """Tables of package names, packages, their files, and the pipelines that these came from."""
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     CheckConstraint,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    event,
 )
 
 from shared.metadata.schema import (
@@ -24,6 +26,7 @@ from shared.metadata.schema import (
     word_column,
 )
 from shared.metadata.types import Identifier
+from shared.metadata.word_index import index_words
 from shared.models import PackageFileStatus, PackageStatus
 from shared.status_markers import NameStatus
 
@@ -39,7 +42,10 @@ package_names = Table(
     text_column("status_reason", nullable=True),
     time_column("first_accepted_at", nullable=True),
     PrimaryKeyConstraint("project_id", "normalized_name"),
+    Index("ix_package_names_of_name", "normalized_name", "project_id"),  # For groups of many projects.
 )
+for _statement in index_words("package_names", "normalized_name"):
+    event.listen(package_names, "after_create", DDL(_statement).execute_if(dialect="postgresql"))  # type: ignore[no-untyped-call]  # SQLAlchemy says no more of it
 
 packages = Table(
     "packages",
@@ -72,11 +78,14 @@ packages = Table(
         unique=True,
     ),
     Index("ix_packages_name", "project_id", "package_type", "normalized_name", "id"),
+    Index("ix_packages_of_name", "normalized_name", "project_id"),  # For groups of many projects, as the next.
+    Index("ix_packages_created_at", "created_at", "id"),
     # One for each order that a list can have: a page is read off it, and what does not match is passed over in it.
     Index("ix_packages_by_created_at", "project_id", "created_at", "id", "status", "name"),
     Index("ix_packages_by_name", "project_id", "name", "id", "status"),
     Index("ix_packages_by_version", "project_id", "version", "id", "status", "name"),
     partial_index("ix_packages_doomed", "id", where="status = 'pending_destruction'"),
+    partial_index("ix_packages_unusual", "status", where="status <> 'default'"),  # See `totals.py`.
     sqlite_autoincrement=True,
 )
 
@@ -120,7 +129,7 @@ package_files = Table(
         unique=True,
     ),
     Index("ix_package_files_package_id", "package_id", "id"),
-    Index("ix_package_files_digest", "project_id", "sha256", "file_name"),
+    Index("ix_package_files_sha256", "sha256", "file_name", "project_id"),
     partial_index(
         "ix_package_files_unleased", "created_at", "id", where="status = 'processing' AND leased_until IS NULL"
     ),
@@ -129,6 +138,7 @@ package_files = Table(
     ),
     partial_index("ix_package_files_doomed", "doomed_at", "id", where="status = 'pending_destruction'"),
     partial_index("ix_package_files_scrub", "verified_at", "id", where="status = 'default'"),
+    partial_index("ix_package_files_unusual", "status", where="status <> 'default'"),
     sqlite_autoincrement=True,
 )
 

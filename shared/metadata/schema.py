@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, Identity, Index, Met
 
 from shared.metadata.types import EnumNumber, EnumText, Identifier, NumberT, PlainText, UtcDateTime, WordT
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration. A test compares it with the scripts, so that nothing has to read those at run time."""
 
 metadata = MetaData(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, or_, select, update
 
 from shared.metadata.package_reads import FILE_COLUMNS, written_out
 from shared.metadata.package_tables import package_files, packages
@@ -24,15 +24,22 @@ class SqlScrubReads:
     async def due(self, *, verified_before: datetime, now: datetime, limit: int) -> tuple[PackageFile, ...]:
         # Two queries, because the engines disagree on where NULL sorts, and so no index would serve one.
         never = _due(package_files.c.verified_at.is_(None), now, limit)
-        found = await self._transaction.rows(never)
+        found = await self._looked_up(never)
         if len(found) < limit:
             long_ago = _due(package_files.c.verified_at < verified_before, now, limit - len(found))
-            found = [*found, *await self._transaction.rows(long_ago)]
+            found = [*found, *await self._looked_up(long_ago)]
         return tuple(PackageFile(**row._asdict()) for row in found)
+
+    async def _looked_up(self, files: Select[Any]) -> Sequence[Row[Any]]:
+        return await self._transaction.rows(files)
 
 
 class SqlScrubWrites(SqlScrubReads):
     """Implements ScrubWrites."""
+
+    async def _looked_up(self, files: Select[Any]) -> Sequence[Row[Any]]:
+        # What another scrub is about to take is left to it, so that many share what is due instead of waiting for it.
+        return await self._transaction.rows(files.with_for_update(skip_locked=True))
 
     async def take_due(
         self, file_ids: Sequence[PackageFileId], *, verified_before: datetime, now: datetime, until: datetime
@@ -48,9 +55,12 @@ class SqlScrubWrites(SqlScrubReads):
         return tuple(sorted((PackageFile(**row._asdict()) for row in rows), key=lambda file: file.id))
 
     async def note_verified(self, file_ids: Collection[PackageFileId], *, at: datetime) -> int:
+        # Who deletes a package has its files one by one, too: to wait for one of them could be to wait in a ring.
+        free = select(package_files.c.id).where(package_files.c.id.in_(sorted(file_ids)), _IS_DEFAULT)
+        rows = await self._transaction.rows(free.with_for_update(skip_locked=True))
         return await self._transaction.change(
             update(package_files)
-            .where(package_files.c.id.in_(sorted(file_ids)), _IS_DEFAULT)
+            .where(package_files.c.id.in_([row.id for row in rows]))
             .values(verified_at=at, scrub_held_until=None)
         )
 

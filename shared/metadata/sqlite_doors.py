@@ -1,18 +1,23 @@
 """The ways into a SQLite database: a few readers, each of which sees one snapshot, and one writer."""
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from shared.errors import LarderError, MetadataUnavailable
-from shared.metadata.doors import NONE_FREE, Session, enter, to_the_end
+from shared.metadata.doors import NONE_FREE, Gate, Session, enter, to_the_end
 from shared.metadata.faults import translated_faults
 from shared.metadata.group_commit import Group, Member
 from shared.metadata.sqlite_connection import SqliteConnection
+from shared.ports.metadata_store import PoolUse
 
 T = TypeVar("T")
 
@@ -30,7 +35,7 @@ class SqliteReaders:
     """
 
     connect: Connect
-    gate: asyncio.Semaphore
+    gate: Gate
     places: int
     wait_seconds: float
     free: list[SqliteConnection] = field(default_factory=list)
@@ -52,6 +57,10 @@ class SqliteReaders:
     async def run(self, step: Awaitable[T]) -> T:
         with translated_faults():
             return await step
+
+    def use(self) -> PoolUse:
+        """Return what is done with the connections."""
+        return self.gate.use("readers", idle=len(self.free))
 
     async def close(self) -> None:
         """Close the connections; nobody uses one any more."""
@@ -87,6 +96,7 @@ class SqliteWriter:
         self._directory = directory
         self._wait_seconds = wait_seconds
         self._connection: SqliteConnection | None = None
+        self._is_in_doubt = False
         self._group: Group | None = None
         self._is_taken = False
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -114,6 +124,11 @@ class SqliteWriter:
         with translated_faults(self._directory):
             return await step
 
+    def use(self) -> PoolUse:
+        """Return what is done with the connection."""
+        in_use, is_open = int(self._is_taken), self._connection is not None
+        return PoolUse("writer", in_use=in_use, idle=int(is_open and not in_use), waiting=len(self._waiting), limit=1)
+
     async def close(self) -> None:
         """Close the connection, once the commit that is under way has ended."""
         await self._take_turn()
@@ -127,11 +142,22 @@ class SqliteWriter:
 
     async def _open_group(self) -> Group:
         if self._group is None:
-            if self._connection is None:
-                self._connection = await self.run(_opened(self._connect))
-            await self.run(self._connection.begin("BEGIN IMMEDIATE"))
-            self._group = Group(self._connection)
+            connection = await self._sound_connection()
+            self._is_in_doubt = True
+            await self.run(connection.begin("BEGIN IMMEDIATE"))
+            self._is_in_doubt = False
+            self._group = Group(connection)
         return self._group
+
+    async def _sound_connection(self) -> SqliteConnection:
+        """Return the connection, or another in its place when something went wrong on it: it may never end."""
+        if self._connection is not None and self._is_in_doubt:
+            broken, self._connection = self._connection, None
+            with suppress(sqlite3.Error, SQLAlchemyError, ValueError, OSError):
+                await broken.close()
+        if self._connection is None:
+            self._connection = await self.run(_opened(self._connect))
+        return self._connection
 
     async def _take_turn(self) -> None:
         if not self._is_taken:
@@ -159,9 +185,13 @@ class SqliteWriter:
         is_complete = group is not None and (group.is_over or group.is_full or not self._waiting)
         if group is not None and is_complete:
             self._group = None
-            group.conclude(self._next_turn)
+            group.conclude(partial(self._after, group))
         else:
             self._next_turn()
+
+    def _after(self, group: Group) -> None:
+        self._is_in_doubt = group.is_over
+        self._next_turn()
 
     def _next_turn(self) -> None:
         while self._waiting:

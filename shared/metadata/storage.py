@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from shared.errors import QuotaExceeded
 from shared.metadata.package_reads import written_out
-from shared.metadata.package_tables import package_files, project_storage
+from shared.metadata.package_tables import package_files, packages, project_storage
 from shared.metadata.transaction import INSERTS, Transaction
 from shared.models import PackageFileStatus, ProjectId
 from shared.ports.storage_rows import Miscount
@@ -97,9 +97,10 @@ class SqlStorageWrites(SqlStorageReads):
         is_it = project_storage.c.project_id == project_id
         await self._transaction.row(select(project_storage.c.bytes).where(is_it).with_for_update())
         row = await self._transaction.row(
-            select(func.coalesce(func.sum(package_files.c.size_bytes), 0).label("bytes")).where(
-                package_files.c.project_id == project_id, _COUNTS
-            )
+            # Through its packages, because no index has the files of a project together.
+            select(func.coalesce(func.sum(package_files.c.size_bytes), 0).label("bytes"))
+            .join_from(packages, package_files, package_files.c.package_id == packages.c.id)
+            .where(packages.c.project_id == project_id, _COUNTS)
         )
         held_bytes = int(row.bytes) if row else 0
         await self._transaction.change(update(project_storage).where(is_it).values(bytes=held_bytes))

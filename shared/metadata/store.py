@@ -12,7 +12,7 @@ from shared.metadata.audit import SqlAuditReads, write_audit_event
 from shared.metadata.change_counters import bump_counters, read_counters
 from shared.metadata.deploy_tokens import SqlDeployTokenReads
 from shared.metadata.doors import Door, Doors
-from shared.metadata.engine import open_doors
+from shared.metadata.engine import POSTGRESQL_CONNECTIONS, open_doors
 from shared.metadata.faults_within import faults_within
 from shared.metadata.forwarding import SqlForwardingReads
 from shared.metadata.holds import SqlHoldReads, SqlHoldWrites
@@ -39,7 +39,7 @@ from shared.metadata.totals import SqlTotalsReads
 from shared.metadata.transaction import Transaction
 from shared.metadata.users import SqlUserReads, SqlUserWrites
 from shared.ports.change_checks import Scope
-from shared.ports.metadata_store import AuditEvent
+from shared.ports.metadata_store import AuditEvent, PoolUse
 
 _WAIT_SECONDS = 10.0
 
@@ -123,6 +123,9 @@ class SqlMetadataStore:
             await bump_counters(transaction)
             await transaction.commit()
 
+    def pools(self) -> tuple[PoolUse, ...]:
+        return self.doors.pools()
+
     async def check_schema(self) -> None:
         async with self._transaction(self.doors.reader) as transaction:
             found = await self.doors.reader.run(transaction.connection.run_sync(_revision))
@@ -144,19 +147,24 @@ class SqlMetadataStore:
 
 @asynccontextmanager
 async def open_metadata_store(
-    url: str, *, wait_seconds: float = _WAIT_SECONDS, now: Callable[[], datetime] | None = None
+    url: str,
+    *,
+    wait_seconds: float = _WAIT_SECONDS,
+    connections: int = POSTGRESQL_CONNECTIONS,
+    now: Callable[[], datetime] | None = None,
 ) -> AsyncIterator[SqlMetadataStore]:
     """Open the store; nothing connects before it is needed.
 
     Args:
         url: `sqlite:///<absolute path>` or `postgresql://...`.
         wait_seconds: how long a transaction may wait for a connection, and then for a lock.
+        connections: how many there may be to PostgreSQL.
         now: the clock that stamps rows; None: the machine's.
 
     Raises:
         ValueError: the URL is neither.
     """
-    async with open_doors(url, wait_seconds=wait_seconds) as doors:
+    async with open_doors(url, wait_seconds=wait_seconds, connections=connections) as doors:
         yield SqlMetadataStore(doors=doors, now=now or _utc_now)
 
 

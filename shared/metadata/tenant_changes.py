@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, or_, select, update
+from sqlalchemy import Select, delete, exists, or_, select, update
 
 from shared.errors import RecordInvalid
 from shared.metadata.package_reads import written_out
@@ -28,6 +28,7 @@ _MORE_OPEN = {
     Visibility.INTERNAL: [Visibility.PUBLIC],
     Visibility.PUBLIC: [],
 }
+_PROJECTS_AT_ONCE = 20
 _LOCKED = "cannot be changed because it is locked by an ancestor"
 
 
@@ -120,14 +121,20 @@ class SqlTenantChanges:
 
     async def doom_stranded_packages(self, *, limit: int) -> int:
         doomed = PackageStatus.PENDING_DESTRUCTION
-        is_stranded = and_(projects.c.doomed_at.is_not(None), packages.c.status != written_out(doomed))
+        is_alive = packages.c.status != written_out(doomed)
+        # Apart from the packages, and these in no order: nearly always there is none, and nobody shall look for long.
+        emptied = await self._transaction.rows(
+            select(projects.c.id)
+            .where(projects.c.doomed_at.is_not(None), exists().where(packages.c.project_id == projects.c.id, is_alive))
+            .limit(_PROJECTS_AT_ONCE)
+        )
+        if not emptied:
+            return 0
         rows = await self._transaction.rows(
             select(packages.c.id, packages.c.project_id)
-            .join_from(projects, packages, packages.c.project_id == projects.c.id)
-            .where(is_stranded)
-            .order_by(packages.c.id)
+            .where(packages.c.project_id.in_([row.id for row in emptied]), is_alive)
             .limit(limit)
-            .with_for_update(of=packages, skip_locked=True)
+            .with_for_update(skip_locked=True)
         )
         ids = [row.id for row in rows]
         if not ids:

@@ -100,6 +100,7 @@ projects = Table(
     partial_index("uq_projects_full_path_key", "full_path_key", where="doomed_at IS NULL", unique=True),
     partial_index("uq_projects_namespace_id_name", "namespace_id", "name", where="doomed_at IS NULL", unique=True),
     Index(None, "namespace_id", "id"),
+    partial_index("ix_projects_doomed", "id", where="doomed_at IS NOT NULL"),  # For the sweep.
     sqlite_autoincrement=True,
 )
 

@@ -19,6 +19,7 @@ Insert = postgresql.Insert | sqlite.Insert
 Values = Mapping[str, Any]
 INSERTS: dict[str, Callable[[Table], Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """What makes an INSERT that knows ON CONFLICT, for statements that are made once."""
+_PLAN_FOR_VALUES = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,14 @@ class Transaction:
                 await self._mark("ROLLBACK TO SAVEPOINT within")
             raise
         await self._mark("RELEASE SAVEPOINT within")
+
+    async def plan_for_values(self) -> None:
+        """Have PostgreSQL plan what follows for the very values of each statement.
+
+        After a few times it would take one plan for all groups, however large, and for all words, however common.
+        """
+        if self.engine == "postgresql":
+            await self.door.run(self.connection.execute(_PLAN_FOR_VALUES))
 
     async def commit(self) -> None:
         """Make what was done durable and seen."""

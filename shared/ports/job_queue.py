@@ -65,7 +65,24 @@ class VerdictWatch(Protocol):
         ...
 
 
-class JobQueue(Protocol):
+class Turns(Protocol):
+    """What workers agree by on who does what is done for all of them."""
+
+    async def take_turn(self, name: str, *, seconds: float) -> bool:
+        """Return whether the caller is to do what is done once in so many seconds, whatever the number of workers.
+
+        Who is told so and dies has had the turn. What must not be done twice needs more than this: Redis may forget.
+
+        Args:
+            name: of what is done.
+
+        Raises:
+            QueueUnavailable: Redis does not answer.
+        """
+        ...
+
+
+class JobQueue(Turns, Protocol):
     """arq on Redis."""
 
     async def enqueue(self, job: Job) -> None:

@@ -248,6 +248,25 @@ class AuditEvent:
     details: dict[str, str | int | None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """What this process does with a pool of connections to the database.
+
+    Args:
+        name: `readers` and `writer` on SQLite, `server` on PostgreSQL.
+        in_use: connections that are in a transaction.
+        idle: open ones that wait for the next.
+        waiting: transactions that wait for a connection.
+        limit: how many may be in use.
+    """
+
+    name: str
+    in_use: int
+    idle: int
+    waiting: int
+    limit: int
+
+
 class MetadataStore(Protocol):
     """SQLite or PostgreSQL."""
 
@@ -268,6 +287,10 @@ class MetadataStore(Protocol):
             MetadataUnavailable: the database does not answer in time, or the commit failed.
             StorageFull: the disk takes no more.
         """
+        ...
+
+    def pools(self) -> tuple[PoolUse, ...]:
+        """Return how much this process asks of the database at this instant."""
         ...
 
     async def check_schema(self) -> None:

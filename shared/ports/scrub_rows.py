@@ -26,7 +26,10 @@ class ScrubReads(Protocol):
 
 
 class ScrubWrites(ScrubReads, Protocol):
-    """Take files, and note what was found. All of it but `damage_file` is bookkeeping and bumps no counter."""
+    """Take files, and note what was found. All of it but `damage_file` is bookkeeping and bumps no counter.
+
+    Here `due` leaves out what another transaction is about to take, and keeps others from what it returns.
+    """
 
     async def take_due(
         self, file_ids: Sequence[PackageFileId], *, verified_before: datetime, now: datetime, until: datetime
@@ -35,7 +38,10 @@ class ScrubWrites(ScrubReads, Protocol):
         ...
 
     async def note_verified(self, file_ids: Collection[PackageFileId], *, at: datetime) -> int:
-        """Note that the bytes of these files were whole then, and let go of them; return how many there were."""
+        """Note that the bytes of these files were whole then, and let go of them; return how many there were.
+
+        One that is being changed at this moment may be left out, and is due again when its hold is over.
+        """
         ...
 
     async def put_off(self, file_id: PackageFileId, *, until: datetime) -> bool:

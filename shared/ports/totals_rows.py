@@ -13,7 +13,8 @@ class RegistryTotals:
     """What all projects hold together.
 
     Args:
-        packages: how many packages there are in each status that any is in.
+        packages: how many packages there are in each status that any is in; of those in `default` about how many, where
+            a database has more than a hundred thousand and reckons faster than it counts.
         files: likewise, of package files.
         stored_bytes: what the files hold, but for those in `pending_destruction`.
         waiting_since: when the file was uploaded that has waited for its verdict the longest; None when none waits.
@@ -31,5 +32,5 @@ class TotalsReads(Protocol):
     """Count."""
 
     async def registry(self) -> RegistryTotals:
-        """Count everything; it reads a table from end to end, so ask rarely."""
+        """Count everything; a database that cannot reckon reads tables from end to end, so ask rarely."""
         ...

@@ -1,6 +1,7 @@
 """The queue on arq: jobs in Redis, announcements through its channels. Redis may come and go at any time."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from shared.queue.connection import (
     LONGEST_JOB_SECONDS,
     PROCESS_FUNCTION,
     QUEUE_NAME,
+    TURN_KEY_PREFIX,
     VERDICTS_CHANNEL,
     WORKER_SEEN_KEY,
     WORKER_SEEN_MS,
@@ -116,6 +118,17 @@ class ArqJobQueue:
     async def beat(self, worker_id: str) -> None:
         with suppress(QueueUnavailable):
             await self._call(lambda: self._redis.set(WORKER_SEEN_KEY, worker_id, px=WORKER_SEEN_MS))
+
+    async def take_turn(self, name: str, *, seconds: float) -> bool:
+        turn = secrets.token_hex(8)
+
+        async def take() -> bool:
+            key = TURN_KEY_PREFIX + name
+            taken = await self._redis.set(key, turn, nx=True, px=round(seconds * 1000))
+            # When the first call's answer was lost, the second one finds what it has set itself.
+            return bool(taken) or await self._redis.get(key) == turn.encode()
+
+        return await self._call(take)
 
     async def state(self) -> QueueState:
         try:

@@ -71,19 +71,18 @@ class Scrub:
         await require_own_blob_store(self.store, self.blobs)
         now = datetime.now(UTC)
         verified_before = now - self.interval
-        async with self.store.reading() as rows:
-            due = await rows.scrub.due(verified_before=verified_before, now=now, limit=_FILES_AT_ONCE)
-        chosen: list[PackageFileId] = []
-        size_bytes = 0
-        for file in due:
-            size_bytes += max(file.size_bytes, _LEAST_BYTES)
-            if chosen and size_bytes > _BYTES_AT_ONCE:
-                break
-            chosen.append(file.id)
-        if not chosen:
-            return ()
-        needed = timedelta(seconds=2 * size_bytes / self.bytes_per_second) + _SLACK
         async with self.store.writing() as rows:
+            due = await rows.scrub.due(verified_before=verified_before, now=now, limit=_FILES_AT_ONCE)
+            chosen: list[PackageFileId] = []
+            size_bytes = 0
+            for file in due:
+                size_bytes += max(file.size_bytes, _LEAST_BYTES)
+                if chosen and size_bytes > _BYTES_AT_ONCE:
+                    break
+                chosen.append(file.id)
+            if not chosen:
+                return ()
+            needed = timedelta(seconds=2 * size_bytes / self.bytes_per_second) + _SLACK
             return await rows.scrub.take_due(
                 chosen, verified_before=verified_before, now=now, until=now + min(needed, LONGEST_SCRUB_HOLD)
             )

@@ -94,7 +94,6 @@ async def test_a_draining_process_is_unready(registry: Registry) -> None:
 
 
 async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Registry) -> None:
-    await _everything_answers(registry)
     await registry.rows("UPDATE alembic_version SET version_num = 'future'")
     answer = await registry.get("/-/readiness?all=1")
     assert answer.status == 503
@@ -102,10 +101,35 @@ async def test_a_schema_that_nobody_knows_makes_the_process_unready(registry: Re
     assert "future" in answer.json["master_check"][0]["message"]
 
 
+async def test_a_schema_that_is_brought_up_while_the_process_runs_leaves_it_ready(registry: Registry) -> None:
+    await _everything_answers(registry)
+    await registry.rows("UPDATE alembic_version SET version_num = '9999'")
+    assert (await registry.get("/-/readiness")).status == 200
+    await registry.rows("UPDATE alembic_version SET version_num = '0001'")
+    assert (await registry.get("/-/readiness")).status == 503
+
+
 @pytest.mark.embedded("takes the disk away")
-async def test_a_store_that_takes_nothing_makes_the_process_unready(registry: Registry) -> None:
+async def test_losing_the_blob_store_makes_nobody_unready_but_shows(registry: Registry) -> None:
     await _everything_answers(registry)
     await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
+    answer = await registry.get("/-/readiness?all=1")
+    assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (200, "failed")
+
+
+@pytest.mark.embedded("takes the disk away")
+async def test_a_process_must_have_seen_its_blob_store_once_and_looks_by_itself(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "SETTLING_SECONDS", 0.0)
+
+    async def has_seen_it() -> bool:
+        return registry.lifecycle.has_seen_blob_store
+
+    await eventually(has_seen_it, what="it looks by itself", timeout_seconds=60)
+    await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
+    assert (await registry.get("/-/readiness")).status == 200
+    registry.lifecycle.has_seen_blob_store = False
     answer = await registry.get("/-/readiness?all=1")
     assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (503, "failed")
 

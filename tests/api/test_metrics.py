@@ -55,6 +55,15 @@ async def test_what_the_registry_holds_and_how_its_parts_fare_is_told(registry: 
     assert parts == dict.fromkeys(parts, 1)
 
 
+async def test_connections_to_the_database_are_told(registry: Registry) -> None:
+    found = await samples(registry)
+
+    assert found["larder_database_connections_max", frozenset({"readers"})] == 4
+    assert found["larder_database_connections", frozenset({"readers", "in_use"})] <= 4
+    assert found["larder_database_connections", frozenset({"writer", "idle"})] <= 1
+    assert found["larder_database_waiting", frozenset({"writer"})] >= 0
+
+
 async def test_looks_into_memory_are_counted(registry: Registry) -> None:
     assert (await registry.upload(build_wheel("pkg", "1.0"))).status == 201
 

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.distributions": _WORDS | {"packaging"},
     "shared.fips": set(),
     "shared.settings": _WORDS | {"shared.fips"},
-    "shared.metrics": {"prometheus_client", "structlog"},
+    "shared.metrics": {"prometheus_client", "structlog", "shared.ports"},
     "shared.log": {"shared.log_lines", "shared.settings", "structlog"},
     "shared.log_lines": {"structlog"},
     "shared.ports": _WORDS,
@@ -63,13 +63,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared.backends": _WORDS
     | {"shared.settings", "shared.ports", "shared.metadata", "shared.blobs", "shared.queue", "arq"}
     | {"asyncpg", "aiobotocore"},
+    "shared.whole_databases": _WORDS | {"shared.settings", "shared.ports", "shared.metadata"},
     "services.api": _SERVICE
     | _METRICS
     | {"aiohttp", "apispec", "backports", "compression", "jinja2", "marshmallow", "multidict", "yarl"},
     "services.worker": _SERVICE | _METRICS | {"shared.distributions", "arq", "redis"},
-    "services.maintenance": _SERVICE | {"services.standalone"},
+    "services.maintenance": _SERVICE | {"services.standalone", "shared.whole_databases"},
     # It prepares the database at first start through a use case; all else it does by starting processes.
-    "services.standalone": _WORDS | _LOGGING | {"shared.settings", "shared.backends", "shared.usecases", "redis"},
+    "services.standalone": _WORDS
+    | _LOGGING
+    | {"shared.settings", "shared.backends", "shared.whole_databases", "shared.usecases", "redis"},
 }
 # The console command opens every door.
 EXEMPT = {"services.cli"}
@@ -137,6 +140,14 @@ def test_optional_drivers_are_not_loaded_before_they_are_chosen() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, text=True)
 
     assert loaded.stdout == "[]\n"
+
+
+def test_a_process_that_serves_does_not_load_what_migrates() -> None:
+    script = "import sys, services.api.__main__, services.worker.__main__; print('alembic' in sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, text=True)
+
+    assert loaded.stdout == "False\n"
 
 
 def violations(module: str, source: str) -> Iterator[str]:

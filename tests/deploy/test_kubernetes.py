@@ -91,6 +91,8 @@ def test_the_service_finds_the_pods_that_listen(overlay: str) -> None:
 
 def test_a_pod_of_the_api_is_given_the_time_that_it_takes_to_drain() -> None:
     [api] = [pod for _, pod in pods("scaled") if pod["containers"][0]["args"] == ["api"]]
-    sleeps = api["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    grace = read_settings({}).limits.grace_seconds
-    assert api["terminationGracePeriodSeconds"] >= sleeps + grace + 5
+    [container] = api["containers"]
+    settings = read_settings({one["name"]: one["value"] for one in container["env"]})
+    probe = container["readinessProbe"]
+    assert settings.drain_seconds > probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    assert api["terminationGracePeriodSeconds"] >= settings.drain_seconds + settings.limits.grace_seconds + 5

@@ -6,15 +6,17 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from tests.deploy.manifests import DEPLOY
+from tests.deploy.name_server import NameServer, name_server
 from tests.distributions import build_wheel, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.registry_client import open_client
-from tests.waiting import wait_for
+from tests.waiting import eventually, wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,14 +25,15 @@ pytestmark = [
 
 
 @contextmanager
-def in_front_of(larder: LarderProcess, directory: Path) -> Iterator[str]:
+def in_front_of(larder: LarderProcess, directory: Path, names: NameServer) -> Iterator[str]:
     """Run nginx as the example has it, on another port; yield its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     changes = {
-        "server api:8080": f"server {larder.url.removeprefix('http://')}",
+        "$larder:8080": f"$larder:{urlsplit(larder.url).port}",
+        "resolver 127.0.0.11 valid=5s": f"resolver 127.0.0.1:{names.port} valid=1s",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "pid /tmp/nginx.pid": f"pid {directory}/pid",
         "worker_processes auto": "worker_processes 1; daemon off",
@@ -52,7 +55,8 @@ async def test_uploads_pages_ranges_and_refusals_go_through_nginx(tmp_path: Path
     wheel = build_wheel("fronted", "1.0", extra_files={"filler": bytes(range(256)) * 40_000})
     with (
         running_larder(tmp_path / "var", {"TRUSTED_PROXIES": "127.0.0.1"}) as larder,
-        in_front_of(larder, tmp_path) as url,
+        name_server("127.0.0.1") as names,
+        in_front_of(larder, tmp_path, names) as url,
     ):
         async with open_client(url, larder.token, larder.project_id) as client:
             uploaded = await client.upload(
@@ -73,6 +77,26 @@ async def test_uploads_pages_ranges_and_refusals_go_through_nginx(tmp_path: Path
         assert file["url"].startswith(url)
         await _ask_from("127.0.0.2", f"{url}/-/health")
         wait_for(lambda: "127.0.0.2" in _clients(larder), what="the client is known", timeout_seconds=10)
+
+
+async def test_processes_that_have_come_to_another_address_are_found_without_a_restart(tmp_path: Path) -> None:
+    with (
+        running_larder(tmp_path / "var") as larder,
+        name_server("127.0.0.9") as names,  # Nobody listens there.
+        in_front_of(larder, tmp_path, names) as url,
+    ):
+        assert await _health(url) == 502
+        names.address = "127.0.0.1"
+
+        async def answers() -> bool:
+            return await _health(url) == 200
+
+        await eventually(answers, what="the new address is found", timeout_seconds=60)
+
+
+async def _health(url: str) -> int:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/-/health") as response:
+        return response.status
 
 
 async def _ask_from(address: str, url: str) -> None:

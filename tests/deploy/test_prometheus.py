@@ -7,8 +7,10 @@ import pytest
 
 from services.api.metrics import ApiMetrics, looked_up
 from services.worker.metrics import WorkerMetrics
+from shared.metrics import show_pools
 from shared.models import PackageFileStatus, PackageStatus
 from shared.ports.job_queue import QueueBacklog
+from shared.ports.metadata_store import PoolUse
 from shared.ports.totals_rows import RegistryTotals
 from shared.usecases.readiness import Check, ReadinessReport
 from shared.usecases.watch import Watched
@@ -29,7 +31,9 @@ def metric_names() -> set[str]:
         datetime.now(UTC),
     )
     gauges = {metric.name for metric in looked_up(watched, version="1")}
-    counted = {metric.name: metric.type for one in (ApiMetrics(), WorkerMetrics()) for metric in one.registry.collect()}
+    api, worker = ApiMetrics().registry, WorkerMetrics().registry
+    show_pools(api, lambda: [PoolUse("server", in_use=1, idle=0, waiting=0, limit=5)])
+    counted = {metric.name: metric.type for registry in (api, worker) for metric in registry.collect()}
     return gauges | {f"{name}_total" if kind == "counter" else name for name, kind in counted.items()}
 
 

@@ -198,7 +198,8 @@ async def test_a_store_that_is_lost_for_a_while_costs_clear_answers_and_nothing_
         )
         assert (answer.status, answer.body) == (503, {"message": "503 Service Unavailable"})
         assert int(answer.headers["Retry-After"]) > 0
-        assert await _readiness(client) == 503
+        assert await _readiness(client) == 200
+        assert await _blob_store_is_told_away(client)
         assert set(await client.names()) == {"large", "small"}
         assert await _deletes(larder, "small") == 204
         assert await client.names() == ["large"]
@@ -250,6 +251,11 @@ def _wait_until_the_worker_has_failed(larder: LarderProcess) -> None:
 async def _readiness(client: RegistryClient) -> int:
     async with client.session.get(f"{client.url}/-/readiness") as response:
         return response.status
+
+
+async def _blob_store_is_told_away(client: RegistryClient) -> bool:
+    async with client.session.get(f"{client.url}/-/readiness?all=1") as response:
+        return bool((await response.json())["blob_store_check"][0]["status"] == "failed")
 
 
 async def _is_ready(client: RegistryClient) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from services.worker.inspection import DistributionInspector
 from services.worker.worker import scratch_of
-from shared.backends import Backends, migrate_database, open_backends
+from shared.backends import Backends, open_backends
 from shared.credentials import BasicPair, Credentials
 from shared.models import InstanceSettings, PackageFile, UploadChecks
 from shared.settings import Settings, read_settings
@@ -21,6 +21,7 @@ from shared.usecases.process import ProcessPackageFile
 from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
+from shared.whole_databases import migrate_database
 from tests.engines import blobs_at, settings_of
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.rows import count

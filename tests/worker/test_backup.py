@@ -11,17 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.backends import (
-    load_snapshot,
-    open_blobs,
-    open_blobs_in,
-    open_store,
-    open_store_in,
-    require_empty_database,
-    schema_revision,
-    settle_snapshot,
-    take_snapshot,
-)
+from shared.backends import open_blobs, open_blobs_in, open_store, open_store_in
 from shared.errors import DatabaseNotEmpty, LarderError, SchemaUnknown, StorageFull
 from shared.models import PackageFile
 from shared.ports.blob_store import BlobStore
@@ -33,6 +23,13 @@ from shared.usecases.check import CheckRegistry
 from shared.usecases.destroy import DeletePackageFile
 from shared.usecases.findings import CheckReport
 from shared.usecases.restore import UNFINISHED, Restore, Restored
+from shared.whole_databases import (
+    load_snapshot,
+    require_empty_database,
+    schema_revision,
+    settle_snapshot,
+    take_snapshot,
+)
 from tests import rows
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import Faulty, blob_of, execute, publish, rot, scrub_of, take_the_disk_away

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.backends import open_store_in, take_snapshot
+from shared.backends import open_store_in
 from shared.blob_keys import new_blob_key
 from shared.errors import SchemaUnknown
 from shared.models import BlobKey, PackageFile, PackageFileStatus, PackageStatus
@@ -16,6 +16,7 @@ from shared.usecases.check import CheckRegistry
 from shared.usecases.findings import CheckReport, FindingKind
 from shared.usecases.readiness import Check, CheckReadiness
 from shared.usecases.repair import Outcome, RepairRegistry
+from shared.whole_databases import take_snapshot
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import (
     Faulty,
@@ -282,7 +283,9 @@ async def test_a_store_that_is_another_takes_no_requests(registry: Registry) -> 
 
     assert await blob_store() == Check(is_ok=True)
     take_the_disk_away(registry)
-    assert await blob_store() == Check(is_ok=False, message="is not the one of this database: mount its disk")
+    assert await blob_store() == Check(
+        is_ok=False, message="is not the one of this database: mount its disk", is_another=True
+    )
 
 
 async def test_a_project_that_is_said_to_hold_what_it_does_not_is_found_and_counted_anew(registry: Registry) -> None:

@@ -50,7 +50,8 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         with lifecycle.request():
             response = await handler(request)
-        if lifecycle.is_draining or is_last(request):
+        # Where the head has been sent, it said that the connection is kept: the next answer ends it, or the stop does.
+        if (lifecycle.is_draining and not response.prepared) or is_last(request):
             response.force_close()
         status = response.status
         sent_bytes = 0 if request.method == hdrs.METH_HEAD else response.content_length

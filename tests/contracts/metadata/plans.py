@@ -1,7 +1,7 @@
 """What a call of the store sends to its engine, and how the engine means to answer that."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,13 @@ from shared.metadata.store import SqlMetadataStore, SqlReading, SqlWriting
 from tests.backends import PostgresqlServer
 
 Query = Callable[[SqlReading], Awaitable[object]]
+Change = Callable[[SqlWriting], Awaitable[object]]
+Sent = tuple[str, Any]
+"""A statement with its values."""
+_PLAN_FOR_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 
-async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str, Any]]:
+async def statements_of(store: SqlMetadataStore, query: Query) -> list[Sent]:
     """Return the statements that a call sends, with their values."""
     async with store.reading() as rows:
         with heard(rows) as statements:
@@ -24,10 +28,20 @@ async def statements_of(store: SqlMetadataStore, query: Query) -> list[tuple[str
     return statements
 
 
+async def statements_of_writing(store: SqlMetadataStore, change: Change) -> list[Sent]:
+    """Return the statements that a call sends, and those that its transaction ends with."""
+    statements: list[Sent] = []
+    with ExitStack() as stack:
+        async with store.writing() as rows:
+            statements = stack.enter_context(heard(rows))
+            await change(rows)
+    return statements
+
+
 @contextmanager
-def heard(rows: SqlReading | SqlWriting) -> Iterator[list[tuple[str, Any]]]:
+def heard(rows: SqlReading | SqlWriting) -> Iterator[list[Sent]]:
     """Note the statements that a transaction sends within the block, by way of SQLAlchemy or past it."""
-    statements: list[tuple[str, Any]] = []
+    statements: list[Sent] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         statements.append((statement, parameters))
@@ -74,17 +88,26 @@ class Planner:
 
     async def plan_of(self, query: Query) -> list[str]:
         """Return the lines of the plans of all statements that the call sends."""
-        statements = await statements_of(self.store, query)
+        return await self.plan_of_statements(await statements_of(self.store, query))
+
+    async def plan_of_statements(self, statements: Sequence[Sent]) -> list[str]:
+        """Return the lines of their plans."""
         if self.engine == "postgresql":
+            anew = next((at for at, (sql, _) in enumerate(statements) if sql == _PLAN_FOR_VALUES), len(statements))
             # The plan that holds for all values: the one that a statement is prepared with.
             plans = [
-                self._server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=self._database) for sql, _ in statements
+                self._server.execute(f"EXPLAIN (GENERIC_PLAN) {sql}", database=self._database)
+                for sql, _ in statements[:anew]
             ]
+            plans += [await self._explain("EXPLAIN", *sent) for sent in statements[anew + 1 :]]
             return [line.strip() for plan in plans for line in plan]
+        return [line for sent in statements for line in await self._explain("EXPLAIN QUERY PLAN", *sent)]
+
+    async def _explain(self, word: str, sql: str, values: Any) -> list[str]:
+        """Return the plan for these very values."""
         async with self.store.reading() as rows:
-            explain = rows._transaction.connection.exec_driver_sql
-            found = [await explain(f"EXPLAIN QUERY PLAN {sql}", values) for sql, values in statements]
-        return [str(row[-1]) for plan in found for row in plan.all()]
+            found = await rows._transaction.connection.exec_driver_sql(f"{word} {sql}", values)
+        return [str(row[-1]) for row in found.all()]
 
     @property
     def _server(self) -> PostgresqlServer:

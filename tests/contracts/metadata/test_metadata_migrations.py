@@ -71,7 +71,9 @@ async def test_the_scripts_make_what_the_tables_say(empty_url: str) -> None:
     await migrate(empty_url)
 
     def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # Only PostgreSQL has it, so no table says it; the next test sees that it is there.
+        opts = {"compare_type": True, "include_name": lambda name, *_: name != "ix_package_names_trigrams"}
+        context = MigrationContext.configure(connection, opts=opts)
         return list(compare_metadata(context, metadata))
 
     assert await run(empty_url, differences) == []

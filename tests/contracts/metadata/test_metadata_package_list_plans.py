@@ -92,8 +92,9 @@ INDEXES = {
     "by_version": "ix_packages_by_version",
     "of_a_version": "ix_packages_by_version",
     "with_a_rare_word": "ix_packages_name",
-    "with_a_common_word": "ix_packages_by_created_at",
 }
+# PostgreSQL plans a search for its values, and knows when all that a project has is sorted at once.
+INDEXES_OF_SQLITE = {"with_a_common_word": "ix_packages_by_created_at"}
 
 
 def add_packages_of_others(connection: Connection, project: Project) -> None:
@@ -143,4 +144,5 @@ async def test_lists_of_packages_use_indexes(
     plans = {name: await planner.plan_of(for_project(query, project)) for name, query in QUERIES.items()}
     whole = {name: [line for line in plan if reads_a_large_table(line)] for name, plan in plans.items()}
     assert {name: lines for name, lines in whole.items() if lines} == {}
-    assert {name: plans[name] for name, index in INDEXES.items() if index not in " ".join(plans[name])} == {}
+    indexes = INDEXES | (INDEXES_OF_SQLITE if engine == "sqlite" else {})
+    assert {name: plans[name] for name, index in indexes.items() if index not in " ".join(plans[name])} == {}

@@ -401,7 +401,7 @@ async def test_pipelines_are_followed_from_the_newest_link_on(store: SqlMetadata
 
 @pytest.mark.parametrize("size", [1, 40])
 async def test_a_list_takes_as_many_queries_however_long_it_is(
-    store: SqlMetadataStore, database_url: str, size: int
+    store: SqlMetadataStore, database_url: str, engine: str, size: int
 ) -> None:
     async with store.writing() as rows:
         ada = await add_user(rows)
@@ -426,4 +426,5 @@ async def test_a_list_takes_as_many_queries_however_long_it_is(
         await reader.package_lists.with_level({one.project.id for one in page.entries}, viewer, AccessLevel.MAINTAINER)
         event.remove(connection, "before_cursor_execute", note)
     assert page.total == 2 * size
-    assert len(queries) == 6
+    # PostgreSQL is told to plan them for their values, and looks for a word twice: in a few names, and off its index.
+    assert len(queries) == (8 if engine == "postgresql" else 6)

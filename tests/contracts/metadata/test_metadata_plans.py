@@ -104,7 +104,7 @@ QUERIES: dict[str, ProjectQuery] = {
 # Where the choice is not the engine's: a partial index counts only for a query that states its terms.
 INDEXES = {
     "page": "ix_packages_name",
-    "installable_file": "ix_package_files_digest",
+    "installable_file": "ix_package_files_sha256",
     "unleased": "ix_package_files_unleased",
     "lapsed": "ix_package_files_leased",
     "doomed": "ix_package_files_doomed",
@@ -223,9 +223,9 @@ def add_many_tenants(connection: Connection) -> None:
     )
 
 
-def add_many_packages(connection: Connection, project: Project) -> None:
+def add_many_packages(connection: Connection, project: Project, count: int = _ROWS) -> None:
     """Add packages with a file each: of a hundred, one waits, one is leased, one is doomed."""
-    at = [NOW - timedelta(seconds=number) for number in range(_ROWS)]
+    at = [NOW - timedelta(seconds=number) for number in range(count)]
     connection.execute(
         insert(packages),
         [
@@ -240,14 +240,14 @@ def add_many_packages(connection: Connection, project: Project) -> None:
                 "created_at": at[number],
                 "updated_at": at[number],
             }
-            for number in range(_ROWS)
+            for number in range(count)
         ],
     )
     connection.execute(
         insert(package_names),
         [
             {"project_id": project.id, "normalized_name": f"name-{number}", "status": NameStatus.ACTIVE}
-            for number in range(_ROWS)
+            for number in range(count)
         ],
     )
     kinds: dict[int, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from shared.errors import SettingsInvalid
 from shared.models import PackageFileId
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, QueueBacklog, QueueState
 from shared.queue.arq_queue import open_arq_queue
-from shared.queue.connection import redis_settings
+from shared.queue.connection import new_client
 from shared.queue.serialization import job_deserializer, job_serializer
 from tests.contracts.queue.workers import redis_of, until
 from tests.redis_server import RedisServer, new_redis_server
@@ -112,16 +112,15 @@ async def test_a_url_that_is_not_that_of_a_redis_is_refused_without_repeating_it
     assert "'hun'" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_settings_for_arq_are_those_of_the_url() -> None:
-    tcp = redis_settings("redis://user:p%40ss@redis.example:6380/3")
-    secure = redis_settings("rediss://redis.example?ssl_ca_certs=/etc/ca.pem")
-    unix = redis_settings("unix:///run/a%20b/redis.sock?db=2")
+def test_a_url_says_how_redis_is_reached() -> None:
+    tcp = new_client("redis://user:p%40ss@redis.example:6380/3").connection_pool.connection_kwargs
+    secure = new_client("rediss://redis.example?ssl_ca_certs=/etc/ca.pem").connection_pool.connection_kwargs
+    unix = new_client("unix:///run/a%20b/redis.sock?db=2").connection_pool.connection_kwargs
 
-    assert (tcp.host, tcp.port, tcp.database, tcp.ssl) == ("redis.example", 6380, 3, False)
-    assert (tcp.username, tcp.password, tcp.unix_socket_path) == ("user", "p@ss", None)
-    assert (secure.host, secure.port, secure.ssl) == ("redis.example", 6379, True)
-    assert (secure.ssl_ca_certs, secure.ssl_check_hostname) == ("/etc/ca.pem", True)
-    assert (unix.unix_socket_path, unix.database) == ("/run/a b/redis.sock", 2)
+    assert (tcp["host"], tcp["port"], tcp["db"]) == ("redis.example", 6380, 3)
+    assert (tcp["username"], tcp["password"]) == ("user", "p@ss")
+    assert (secure["ssl_ca_certs"], secure["ssl_check_hostname"]) == ("/etc/ca.pem", True)
+    assert (unix["path"], unix["db"]) == ("/run/a b/redis.sock", 2)
 
 
 def test_a_job_survives_serialization() -> None:

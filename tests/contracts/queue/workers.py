@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from arq.connections import ArqRedis, create_pool
+from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, redis_settings
+from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, new_worker_client
 from shared.queue.serialization import job_deserializer, job_serializer
 from tests.redis_server import RedisServer
 from tests.waiting import eventually
@@ -43,13 +43,8 @@ class Desk:
 
 @asynccontextmanager
 async def redis_of(server: RedisServer) -> AsyncIterator[ArqRedis]:
-    """Connect as arq itself does."""
-    redis = await create_pool(
-        redis_settings(server.url),
-        job_serializer=job_serializer,
-        job_deserializer=job_deserializer,
-        default_queue_name=QUEUE_NAME,
-    )
+    """Connect as a worker does."""
+    redis = new_worker_client(server.url)
     try:
         yield redis
     finally:
