@@ -5,7 +5,7 @@
 # newer with its venv module; PYTHON=/path/to/python names the one to make it with.
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-faults soak deploy-check bench bench-compare bench-scale lint types format check audit lock clean \
+.PHONY: help run dev test test-all test-faults test-scale soak deploy-check bench bench-compare bench-scale lint types format check audit lock clean \
 	FORCE
 .NOTPARALLEL:
 
@@ -21,6 +21,7 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null 2>&1 && echo "flock Makefil
 # A test file at a time to each core, and one more, because some wait for processes. Those that load or fill the machine
 # themselves go one by one.
 SIDE_BY_SIDE = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 5 --dist loadfile
+SCALED = --engines=scaled
 # The runs that follow leave their rows in a file, and the last thing that is seen is one table of them all.
 FAULT_TABLE = FAULT_ROWS=$$(mktemp) && export FAULT_ROWS \
 	&& trap '$(BIN)/python -m tests.faults.report "$$FAULT_ROWS"; rm -f "$$FAULT_ROWS"' EXIT
@@ -42,11 +43,20 @@ test: ## run the tests
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
-test-all: ## run all tests, the long ones too; a backend that is missing is a failure
+test-all: ## run all tests, the long ones too, and some on PostgreSQL and S3 again; a missing backend is a failure
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
 	@$(FAULT_TABLE) && REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE) \
 		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and not alone" $(SIDE_BY_SIDE) \
-		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and alone"
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest -m "slow and alone" \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m "scaled and not alone" $(SIDE_BY_SIDE) \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m "scaled and alone"
+
+test-scale: ## run contract suites, API and end-to-end tests and some faults on PostgreSQL and S3, which it starts
+	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=
+	@$(FAULT_TABLE) && REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m "not alone" $(SIDE_BY_SIDE) \
+			tests/contracts tests/api tests/worker tests/e2e \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m alone tests/e2e \
+		&& REQUIRE_BACKENDS=1 $(BIN)/python -m pytest $(SCALED) -m scaled tests/faults
 
 test-faults: ## run the fault tests, and print the table of what was lost, doubled and leaked: nothing
 	$(SET_UP) .venv/.dev .venv/.redis LARDER_REDIS_URL=

@@ -134,10 +134,10 @@ class PostgresqlServer:
         """Return what LARDER_DATABASE_URL says of it."""
         return self.url(database)
 
-    def create_database(self) -> str:
-        """Make an empty database; return its name."""
+    def create_database(self, *, template: str = "template0") -> str:
+        """Make an empty database, or a copy of another one; return its name."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 STRATEGY WAL_LOG')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY WAL_LOG')
         return name
 
     def drop_database(self, name: str) -> None:

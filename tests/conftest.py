@@ -6,9 +6,11 @@ import pytest
 from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
+from tests.engines import _engines_of_the_run, pytest_addoption, pytest_collection_modifyitems
 from tests.faults.report import pytest_terminal_summary
 
-__all__ = ["pytest_terminal_summary"]  # a hook: only here does every process of a run hear it
+# Hooks, which only here every process of a run hears, and a fixture of all tests.
+__all__ = ["_engines_of_the_run", "pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 _SERVE_OTHERS = ["services.api", "services.worker", "shared"]
 # The kernel answers these from memory; drivers ask them whenever they connect.

@@ -4,6 +4,7 @@ A test shares its loop with the registry. Whoever waits on the loop's thread for
 needs the loop to end, so nothing here does: each call has a connection of its own, whose driver waits elsewhere.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,14 +24,17 @@ async def execute(url: str, statement: str | Executable, **values: Any) -> list[
 
     Args:
         url: that of the database.
-        statement: text names its values `:so`. As text, times and JSON come back as the engine keeps them.
+        statement: text names its values `:so`, and brings JSON back as text, times as the engine keeps them.
 
     Returns:
         the rows that it gives, which most changes do not.
     """
     async with _connected(url) as connection, connection.begin():
-        result = await connection.execute(text(statement) if isinstance(statement, str) else statement, values)
-        return [tuple(row) for row in result] if result.returns_rows else []
+        if not isinstance(statement, str):
+            result = await connection.execute(statement, values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+        result = await connection.execute(text(statement), values)
+        return [tuple(map(_as_text, row)) for row in result] if result.returns_rows else []
 
 
 async def count(url: str, table: str, where: str = "true") -> int:
@@ -69,6 +73,11 @@ async def nobody_writes(url: str) -> AsyncIterator[None]:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
         await connection.rollback()
+
+
+def _as_text(value: Any) -> Any:
+    """Return JSON, which the driver of PostgreSQL reads by itself, as the text that SQLite has."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
 
 
 @asynccontextmanager

@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
 import pytest
@@ -154,6 +156,42 @@ def s3_client(endpoint_url: str) -> Any:
             retries={"total_max_attempts": 1},
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """What lies below one prefix, seen from outside.
+
+    Args:
+        prefix: ends in a slash.
+    """
+
+    client: Any
+    prefix: str
+
+    @classmethod
+    def of(cls, blob_url: str) -> "S3Place":
+        """Return the place that a value of LARDER_BLOB_URL names."""
+        parts = urlsplit(blob_url)
+        return cls(s3_client(parse_qs(parts.query)["endpoint_url"][0]), parts.path.strip("/") + "/")
+
+    def names(self) -> list[str]:
+        """Return the names of all objects, without the prefix."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=self.prefix)
+        return self._without_prefix(entry for page in pages for entry in page.get("Contents", []))
+
+    def uploads(self) -> list[str]:
+        """Return the names whose multipart upload has begun and neither ended nor been given up."""
+        found = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=self.prefix)
+        return self._without_prefix(found.get("Uploads", []))
+
+    def read(self, name: str) -> bytes:
+        """Return what is in an object."""
+        content: bytes = self.client.get_object(Bucket=BUCKET, Key=self.prefix + name)["Body"].read()
+        return content
+
+    def _without_prefix(self, entries: Iterable[Any]) -> list[str]:
+        return [entry["Key"].removeprefix(self.prefix) for entry in entries]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""A whole registry for each test: the real application on a socket, SQLite, files on disk, Redis and the worker."""
+"""A whole registry for each test: the real application on a socket, the engines of the run, Redis and the worker."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from shared.settings import Settings, read_settings
 from tests.api.registry import Registry, running_registry, running_worker
 from tests.backends import sqlite_template
+from tests.engines import migrated_settings
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.uncounted_writes import every_change_is_counted
 
@@ -22,19 +23,24 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def settings(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer, sqlite_template: Path) -> Settings:
+def settings(
+    environment: dict[str, str], tmp_path: Path, redis_server: RedisServer, request: pytest.FixtureRequest
+) -> Iterator[Settings]:
     """Give the settings of a registry whose database is there and migrated."""
-    shutil.copy(sqlite_template, tmp_path / "larder.sqlite3")
-    return read_settings(
-        {
-            "LARDER_DATA_DIR": str(tmp_path),
-            "LARDER_PORT": "0",
-            "LARDER_REDIS_URL": redis_server.url,
-            # As long as a busy machine may need: an upload that is told 202 breaks most tests.
-            "LARDER_UPLOAD_WAIT_SECONDS": "60",
-            **environment,
-        }
-    )
+    with migrated_settings() as engines:
+        if not engines:
+            shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "larder.sqlite3")
+        yield read_settings(
+            {
+                "LARDER_DATA_DIR": str(tmp_path),
+                "LARDER_PORT": "0",
+                "LARDER_REDIS_URL": redis_server.url,
+                # As long as a busy machine may need: an upload that is told 202 breaks most tests.
+                "LARDER_UPLOAD_WAIT_SECONDS": "60",
+                **{f"LARDER_{name}": value for name, value in engines.items()},
+                **environment,
+            }
+        )
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from shared.settings import Settings
 from shared.usecases.bootstrap import Bootstrap
 from shared.usecases.token_secrets import digest_of
 from tests import rows
+from tests.engines import blobs_at
 
 ROOT_TOKEN = "glpat-a-token-of-the-tests"
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -191,7 +192,11 @@ class Registry:
     async def traces(self) -> dict[str, int]:
         """Return how many packages, files and blobs there are, temporary ones among the blobs."""
         counts = {table: await rows.count(self.settings.database_url, table) for table in ("packages", "package_files")}
-        return counts | {"blobs": len(self.blobs_on_disk())}
+        return counts | {"blobs": len(await self.blobs())}
+
+    async def blobs(self) -> list[str]:
+        """Return the keys of all blobs, and what writers have begun."""
+        return await asyncio.to_thread(blobs_at, self.settings.blob_url)
 
     def blobs_on_disk(self) -> list[Path]:
         return [path for path in (self.settings.data_dir / "blobs").rglob("*") if path.is_file()]

@@ -13,6 +13,8 @@ from tests.api.registry import Registry, sha256
 from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_file_name
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.scaled
+
 WHEEL = build_wheel("pkg", "1.0")
 NAME = "pkg-1.0-py3-none-any.whl"
 PATH = f"files/{sha256(WHEEL)}/{NAME}"
@@ -44,6 +46,7 @@ async def test_a_file_comes_whole(published: Registry, project: int | str, slash
     assert answer.headers["last-modified"].endswith(" GMT")
 
 
+@pytest.mark.embedded("damages a file on the disk")
 async def test_bytes_that_were_put_right_are_sent_at_once(published: Registry) -> None:
     [blob] = published.blobs_on_disk()
     blob.write_bytes(WHEEL[::-1])
@@ -116,6 +119,7 @@ async def test_a_file_that_the_client_has_is_not_sent_again(published: Registry)
         assert "content-length" not in answer.headers
 
 
+@pytest.mark.embedded("touches a file on the disk")
 async def test_the_tag_outlives_a_restart_and_a_touch(published: Registry) -> None:
     [blob] = published.blobs_on_disk()
     blob.touch()

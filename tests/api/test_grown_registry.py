@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from benchmarks.growth.bulk import PACKAGES_A_PROJECT, add_packages, add_projects, add_tokens
 from shared.models import ProjectId
 from tests.api.registry import Registry
@@ -24,6 +26,7 @@ def grow(database: Path, project_id: ProjectId) -> dict[str, int]:
         return {table: rows.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}  # noqa: S608
 
 
+@pytest.mark.embedded("the benchmarks fill SQLite")
 async def test_packages_in_bulk_are_on_the_pages_as_the_one_that_was_uploaded(registry: Registry) -> None:
     assert (await registry.upload(build_wheel("pkg", "1.0"))).status == 201
     counts = await asyncio.to_thread(grow, registry.settings.data_dir / "larder.sqlite3", registry.project_id)

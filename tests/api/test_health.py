@@ -109,6 +109,7 @@ async def test_a_schema_that_is_brought_up_while_the_process_runs_leaves_it_read
     assert (await registry.get("/-/readiness")).status == 503
 
 
+@pytest.mark.embedded("takes the disk away")
 async def test_losing_the_blob_store_makes_nobody_unready_but_shows(registry: Registry) -> None:
     await _everything_answers(registry)
     await asyncio.to_thread(shutil.rmtree, registry.settings.data_dir / "blobs")
@@ -116,6 +117,7 @@ async def test_losing_the_blob_store_makes_nobody_unready_but_shows(registry: Re
     assert (answer.status, answer.json["blob_store_check"][0]["status"]) == (200, "failed")
 
 
+@pytest.mark.embedded("takes the disk away")
 async def test_a_process_must_have_seen_its_blob_store_once_and_looks_by_itself(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ async def watched(bare_registry: Registry) -> Registry:
     return bare_registry
 
 
+@pytest.mark.embedded("a trigger of SQLite counts the writes")
 async def test_many_downloads_of_a_package_make_one_write_a_minute_whoever_sends_it(watched: Registry) -> None:
     file, other = [await publish(watched, version=str(number)) for number in range(2)]
     clock = Clock()
@@ -144,6 +145,7 @@ async def test_many_downloads_of_a_package_make_one_write_a_minute_whoever_sends
     assert (await count_of_writes(watched), await noted_at(watched, file)) == (3, NOON + GRAIN)
 
 
+@pytest.mark.embedded("a trigger of SQLite counts the writes")
 async def test_what_cannot_be_written_now_is_written_later(watched: Registry) -> None:
     files = [await publish(watched, version=str(number)) for number in range(3)]
     async with open_metadata_store(watched.settings.database_url, wait_seconds=1) as impatient:

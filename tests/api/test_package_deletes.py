@@ -17,6 +17,8 @@ from tests.api.test_protected_deletes import protect
 from tests.distributions import build_sdist, build_wheel
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.scaled
+
 WHEEL, SDIST = build_wheel("pkg", "1.0"), build_sdist("pkg", "1.0")
 WHEEL_NAME, SDIST_NAME = "pkg-1.0-py3-none-any.whl", "pkg-1.0.tar.gz"
 

@@ -257,7 +257,7 @@ async def test_a_rule_that_is_added_while_a_file_arrives_holds(registry: Registr
     await registry.get(f"{registry.pypi_of(project.id)}/simple/", token=developer.password)
 
     async def is_stored() -> bool:
-        return len(registry.blobs_on_disk()) > blobs
+        return len(await registry.blobs()) > blobs
 
     before = await registry.traces()
     async with asyncio.TaskGroup() as group, registry.backends.store.writing() as rows:

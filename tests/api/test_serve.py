@@ -56,6 +56,8 @@ async def api(settings: Settings) -> AsyncIterator[ApiProcess]:
         await Bootstrap(backends.store)(ROOT_TOKEN)
     environment = {
         "LARDER_DATA_DIR": str(settings.data_dir),
+        "LARDER_DATABASE_URL": settings.database_url,
+        "LARDER_BLOB_URL": settings.blob_url,
         "LARDER_REDIS_URL": str(settings.redis_url),
         "LARDER_PORT": "0",
         "LARDER_UPLOAD_WAIT_SECONDS": "0",

@@ -10,6 +10,8 @@ from tests.api.registry import NOTHING, ROOT_TOKEN, Registry, sha256
 from tests.distributions import build_sdist, build_wheel, sdist_file_name, wheel_file_name
 from tests.redis_server import RedisServer
 
+pytestmark = pytest.mark.scaled
+
 WHEEL = build_wheel("pkg", "1.0", requires_python=">=3.8")
 CREATED = b'{"message":"201 Created"}'
 
@@ -174,6 +176,7 @@ class TestWithChecksOff:
         assert await registry.traces() == NOTHING
 
 
+@pytest.mark.embedded("removes a file from the disk")
 async def test_a_file_that_vanished_from_the_disk_is_not_found(registry: Registry) -> None:
     await registry.upload(WHEEL)
     [file] = (await registry.page("pkg"))["files"]

@@ -100,6 +100,7 @@ async def test_a_compressed_body_is_refused(bare_registry: Registry) -> None:
     assert answer == (400, b'{"error":"the body has a Content-Encoding; send it as it is"}')
 
 
+@pytest.mark.embedded("looks at the files that writers hold open")
 async def test_an_upload_cut_off_midway_leaves_no_trace(bare_registry: Registry) -> None:
     async with connected(bare_registry) as connection:
         content = part("content", b"x" * 3_000_000, file_name="pkg-1.0-py3-none-any.whl")

@@ -64,6 +64,17 @@ def test_no_test_beside_a_registry_waits_for_sqlite_on_its_loop() -> None:
     assert found == WAIT_FOR_SQLITE_APART
 
 
+def test_what_is_left_out_on_other_engines_says_why() -> None:
+    reason = r"\(\"[^\"]{3,}\"\)"
+    found = [
+        _relative(path)
+        for path in _python("tests")
+        if re.search(rf"mark\.embedded(?!{reason})", path.read_text("utf-8"))
+    ]
+
+    assert not found
+
+
 @pytest.mark.parametrize("caught", ["except:", "except Exception:", "except (KeyError, BaseException) as error:"])
 def test_a_handler_that_swallows_everything_is_found(caught: str) -> None:
     assert list(catch_alls(f"try:\n    pass\n{caught}\n    pass\n")) == [3]

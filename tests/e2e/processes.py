@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.engines import blobs_at, engines_of, settings_of
 from tests.waiting import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -40,9 +41,14 @@ def session_members(session: int) -> list[Running]:
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with these LARDER_* settings and no others: `{"PORT": "0"}`."""
+    """Return this process's environment with these LARDER_* settings and no others: `{"PORT": "0"}`.
+
+    A data directory brings the engines of the run with it.
+    """
+    engines = settings_of(Path(settings["DATA_DIR"])) if "DATA_DIR" in settings else {}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LARDER_")}
-    return inherited | {"PYTHONPATH": str(SOURCE)} | {f"LARDER_{name}": value for name, value in settings.items()}
+    told = {f"LARDER_{name}": value for name, value in {**engines, **settings}.items()}
+    return inherited | {"PYTHONPATH": str(SOURCE)} | told
 
 
 def larder_command(*arguments: str) -> list[str]:
@@ -97,6 +103,15 @@ class LarderProcess:
     def token(self) -> str:
         """Return the administrator's token."""
         return self.settings.get("ROOT_TOKEN") or (self.data_dir / "root-token").read_text(encoding="ascii").strip()
+
+    @property
+    def database_url(self) -> str:
+        """Return where its rows are."""
+        return engines_of(self.data_dir).database_url
+
+    def blobs(self) -> list[str]:
+        """Return the names of all its blobs, and of what writers have begun."""
+        return blobs_at(engines_of(self.data_dir).blob_url)
 
     @property
     def log(self) -> list[dict[str, Any]]:

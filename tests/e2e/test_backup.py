@@ -112,6 +112,7 @@ async def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.embedded("puts files onto the disk that are to be backed up")
 def test_a_backup_that_is_told_to_stop_leaves_nothing(tmp_path: Path) -> None:
     settings = {"DATA_DIR": str(tmp_path / "var")}
     assert run_larder("migrate", settings).returncode == 0
@@ -139,6 +140,7 @@ def test_a_backup_that_is_told_to_stop_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.embedded("puts files onto the disk that are to be backed up")
 def test_a_registry_is_backed_up_restored_and_checked_from_the_command_line(tmp_path: Path) -> None:
     settings, restored = {"DATA_DIR": str(tmp_path / "var")}, {"DATA_DIR": str(tmp_path / "restored")}
     assert run_larder("check", settings).returncode == 2, "there is nothing to check"

@@ -16,8 +16,7 @@ from tests.e2e.installers import INSTALLERS
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.registry_client import open_client
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-RUNS_ON_ALL_ENGINES = True
+pytestmark = [pytest.mark.slow, pytest.mark.scaled, pytest.mark.timeout(300)]
 CUTS, CUT_AFTER_BYTES = 2, 3 * 1024 * 1024
 CONTENT = os.urandom(8 * 1024 * 1024)
 WHEEL = build_wheel("heavy", "1.0", extra_files={"heavy.bin": CONTENT})
@@ -33,9 +32,9 @@ GO_ON = {"newest pip", "poetry"}
 
 
 @pytest.fixture(scope="module")
-def larder(tmp_path_factory: pytest.TempPathFactory, engines: dict[str, str]) -> Iterator[LarderProcess]:
+def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LarderProcess]:
     """One API process, so that its log is in the order of what was asked."""
-    with running_larder(tmp_path_factory.mktemp("cuts") / "var", {"API_PROCESSES": "1", **engines}) as process:
+    with running_larder(tmp_path_factory.mktemp("cuts") / "var", {"API_PROCESSES": "1"}) as process:
         yield process
 
 

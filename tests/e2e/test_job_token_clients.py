@@ -1,9 +1,7 @@
 """CI jobs as people use them: python-gitlab says whose jobs are let in, twine, pip and uv sign in as a job."""
 
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,11 @@ from typing import Any
 import gitlab
 import pytest
 
+from tests.backends import run_apart
 from tests.distributions import build_wheel, module_name, wheel_file_name
 from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
+from tests.rows import count
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -172,11 +172,8 @@ def test_twine_pip_and_uv_sign_in_as_a_job(gl: gitlab.Gitlab, larder_of_module: 
 
 
 def rows_left(larder: LarderProcess) -> dict[str, int]:
-    with closing(sqlite3.connect(larder.data_dir / "larder.sqlite3")) as database:
-        return {
-            table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - the names here
-            for table in ("build_links", "package_files", "packages")
-        }
+    tables = ("build_links", "package_files", "packages")
+    return {table: run_apart(count(larder.database_url, table)) for table in tables}
 
 
 def assert_done(run: subprocess.CompletedProcess[str]) -> None:

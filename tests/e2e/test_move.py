@@ -32,7 +32,7 @@ from tests.waiting import eventually
 
 __all__ = ["s3_credentials"]  # a fixture of its own module
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.embedded("says itself what it moves between"), pytest.mark.slow]
 
 _FILES = 10_000
 _DAYS = 25

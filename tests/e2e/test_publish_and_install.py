@@ -15,7 +15,7 @@ from tests.e2e.processes import LarderProcess
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
-RUNS_ON_ALL_ENGINES = True
+pytestmark = pytest.mark.scaled
 
 
 def _printed(larder: LarderProcess, start: str) -> str:
@@ -158,7 +158,7 @@ def test_twine_prints_the_workers_reason_and_nothing_remains(larder: LarderProce
     assert status == 400
     assert message.startswith("400 Bad request - Validation failed: ")
     assert names == []
-    assert [path for path in (larder.data_dir / "blobs").rglob("*") if path.is_file()] == []
+    assert larder.blobs() == []
 
 
 @pytest.mark.slow
@@ -178,4 +178,4 @@ def test_a_client_that_pushes_300_mb_without_looking_still_prints_why_it_was_tur
 
     assert done.returncode != 0
     assert "401 Unauthorized" in done.stdout + done.stderr
-    assert [path for path in (larder.data_dir / "blobs").rglob("*") if path.is_file()] == []
+    assert larder.blobs() == []

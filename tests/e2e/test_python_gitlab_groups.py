@@ -64,14 +64,13 @@ def test_projects_are_created_listed_changed_and_deleted(gl: gitlab.Gitlab, lard
     project.save()
     shown = gl.projects.get(project.id)
     assert (shown.description, shown.packages_enabled) == ("the first", True)
-    blobs = larder_of_module.data_dir / "blobs"
     asyncio.run(_publish(larder_of_module, project.id))
-    assert [path for path in blobs.rglob("*") if path.is_file()]
+    assert larder_of_module.blobs()
     project.delete()
     with pytest.raises(GitlabGetError, match="404 Project Not Found"):
         gl.projects.get(project.id)
     wait_for(
-        lambda: not [path for path in blobs.rglob("*") if path.is_file()],
+        lambda: not larder_of_module.blobs(),
         what="the worker has removed the project's blobs",
         timeout_seconds=40,
     )

@@ -39,7 +39,7 @@ def publish(larder: LarderProcess, project: Project) -> None:
 
 
 def blobs_of(larder: LarderProcess) -> int:
-    return sum(path.is_file() for path in (larder.data_dir / "blobs").rglob("*"))
+    return len(larder.blobs())
 
 
 def only_package(project: Project) -> ProjectPackage:

@@ -26,13 +26,9 @@ def admin(larder_of_module: LarderProcess) -> Iterator[gitlab.Gitlab]:
         yield client
 
 
-def database_url(larder: LarderProcess) -> str:
-    return f"sqlite:///{larder.data_dir}/larder.sqlite3"
-
-
 async def fill(larder: LarderProcess, project_id: int) -> PackageId:
     """Put many packages into the project, and many pipelines behind the first; return its id."""
-    url = database_url(larder)
+    url = larder.database_url
     async with open_metadata_store(url) as store, store.reading() as rows:
         project = await rows.tenants.project(ProjectId(project_id))
     assert project is not None

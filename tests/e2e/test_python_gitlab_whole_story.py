@@ -164,7 +164,7 @@ def test_a_company_comes_works_and_goes(office: Office) -> None:
     company.delete()
     assert ada.groups.list(get_all=True) == []
     assert ada.projects.list(get_all=True, membership=True) == []
-    wait_for(lambda: not blobs(office.larder), what="the worker has removed all blobs", timeout_seconds=60)
+    wait_for(lambda: not office.larder.blobs(), what="the worker has removed all blobs", timeout_seconds=60)
 
     # Every call was sent, and none was answered by something that broke.
     wait_for(lambda: asked(office.larder) >= REQUESTS, what="all calls are in the log", timeout_seconds=60)
@@ -299,7 +299,3 @@ def end(office: Office, company: Any, app: Any, machines: Machines) -> None:
 
 def asked(larder: LarderProcess) -> set[tuple[str, str]]:
     return {(line["method"], line["route"]) for line in larder.events("request.finished")}
-
-
-def blobs(larder: LarderProcess) -> list[str]:
-    return [str(path) for path in (larder.data_dir / "blobs").rglob("*") if path.is_file()]

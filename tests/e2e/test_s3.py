@@ -20,7 +20,7 @@ from tests.waiting import eventually, wait_for
 
 __all__ = ["s3_credentials"]  # a fixture of its own module
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.embedded("says itself what it stands on"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 _PREFIX = "registry"
 _REDIRECT_BYTES = 256 * 1024

@@ -14,6 +14,7 @@ _PATIENCE_SECONDS = 120
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.embedded("damages a file on the disk")
 async def test_a_file_that_rots_leaves_its_page_and_comes_back_with_the_next_upload(tmp_path: Path) -> None:
     # So short an interval that the scrub which comes first, ten seconds after the start, finds both files due.
     with running_larder(tmp_path / "var", {"SCRUB_INTERVAL_SECONDS": "1", "API_PROCESSES": "1"}) as larder:

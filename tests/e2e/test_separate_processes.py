@@ -3,20 +3,21 @@
 import asyncio
 import ctypes
 import signal
-import sqlite3
 import stat
 import subprocess
 import urllib.request
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from shared.blob_keys import new_blob_key
+from tests.backends import run_apart
 from tests.e2e.processes import START_SECONDS, clean_environment, larder_command, run_larder
+from tests.engines import engines_of
 from tests.ports import free_port
 from tests.redis_server import RedisServer
+from tests.rows import execute
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
@@ -70,9 +71,9 @@ def test_a_token_file_without_a_token_is_told_in_one_line(tmp_path: Path) -> Non
 def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path: Path, command: str) -> None:
     settings = {"DATA_DIR": str(tmp_path / "var"), "PORT": "0"}
     assert run_larder("migrate", settings).returncode == 0
-    with closing(sqlite3.connect(tmp_path / "var" / "larder.sqlite3")) as database, database:
-        (known,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-        database.execute("UPDATE alembic_version SET version_num = 'newer'")
+    url = engines_of(tmp_path / "var").database_url
+    ((known,),) = run_apart(execute(url, "SELECT version_num FROM alembic_version"))
+    run_apart(execute(url, "UPDATE alembic_version SET version_num = 'newer'"))
 
     refused = run_larder(command, settings)
 
@@ -93,6 +94,7 @@ def test_a_schema_of_a_newer_version_is_left_alone_and_told_in_one_line(tmp_path
     ],
     ids=["no database, migrate", "no database, serve", "cut short"],
 )
+@pytest.mark.embedded("damages SQLite's file")
 def test_a_damaged_database_is_left_alone_and_told_in_one_line(
     tmp_path: Path, command: str, content: bytes | None, problem: str
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_damaged_database_is_left_alone_and_told_in_one_line(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_gone", [False, True], ids=["zero bytes", "gone"])
+@pytest.mark.embedded("empties SQLite's file")
 def test_an_empty_database_beside_files_is_told_in_one_line_and_no_new_one_is_made(
     tmp_path: Path, *, is_gone: bool
 ) -> None:

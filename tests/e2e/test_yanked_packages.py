@@ -15,9 +15,8 @@ from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
 from tests.registry_client import open_client
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.scaled]
 
-RUNS_ON_ALL_ENGINES = True
 REASON = 'breaks <everything> & "all" else'
 WARNINGS = {
     "pip": f"Reason for being yanked: {REASON}",
@@ -33,9 +32,9 @@ async def publish(larder: LarderProcess, name: str, *versions: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def larder(tmp_path_factory: pytest.TempPathFactory, engines: dict[str, str]) -> Iterator[LarderProcess]:
+def larder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LarderProcess]:
     """Give a registry with two versions of `demo`, of which the newer is yanked."""
-    with running_larder(tmp_path_factory.mktemp("yanks") / "var", {"API_PROCESSES": "1", **engines}) as process:
+    with running_larder(tmp_path_factory.mktemp("yanks") / "var", {"API_PROCESSES": "1"}) as process:
         asyncio.run(publish(process, "demo", "1.0", "2.0"))
         ask(process, "PUT", f"{package_path(process, 'demo', '2.0')}/yank", {"reason": REASON})
         yield process

@@ -21,6 +21,7 @@ _UPLOADS_BETWEEN_KILLS = 2
 
 
 @pytest.mark.slow
+@pytest.mark.scaled
 @pytest.mark.alone
 @pytest.mark.timeout(900)
 async def test_killing_any_part_while_clients_publish_loses_and_doubles_nothing(

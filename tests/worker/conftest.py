@@ -1,5 +1,6 @@
 """A registry without HTTP: real rows, real blobs, a real Redis, and no worker but the one a test plays itself."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from shared.usecases.remembered_admission import RememberedAdmission
 from shared.usecases.upload import UploadForm, UploadOutcome, UploadPackageFile
 from shared.usecases.visits import Visit
 from shared.whole_databases import migrate_database
+from tests.engines import blobs_at, settings_of
 from tests.redis_server import RedisServer, redis_is_given_time, redis_server
 from tests.rows import count
 from tests.uncounted_writes import every_change_is_counted
@@ -95,10 +97,9 @@ class Registry:
         """Return how many rows a table has."""
         return await count(self.settings.database_url, table)
 
-    def blobs_on_disk(self) -> list[Path]:
-        """Return every file below the blob directory."""
-        root = self.settings.data_dir / "blobs"
-        return [path for path in root.rglob("*") if path.is_file()]
+    async def blobs(self) -> list[str]:
+        """Return the names of all blobs, and of what writers have begun."""
+        return await asyncio.to_thread(blobs_at, self.settings.blob_url)
 
 
 @pytest.fixture
@@ -125,6 +126,7 @@ async def opened_registry(settings: Settings) -> AsyncIterator[Registry]:
 @pytest.fixture
 async def registry(environment: dict[str, str], tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Registry]:
     """Open a registry of the test's own."""
-    settings = read_settings({"LARDER_DATA_DIR": str(tmp_path), "LARDER_REDIS_URL": redis_server.url, **environment})
+    told = {"DATA_DIR": str(tmp_path), "REDIS_URL": redis_server.url, **settings_of(tmp_path)}
+    settings = read_settings({**{f"LARDER_{name}": value for name, value in told.items()}, **environment})
     async with opened_registry(settings) as opened:
         yield opened

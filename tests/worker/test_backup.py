@@ -34,6 +34,8 @@ from tests import rows
 from tests.worker.conftest import Registry
 from tests.worker.upkeep import Faulty, blob_of, execute, publish, rot, scrub_of, take_the_disk_away
 
+pytestmark = pytest.mark.embedded("files are damaged and taken away on the disk; test_blobs_in_s3.py does so in S3")
+
 
 def backup_of(registry: Registry, *, blobs: object = None) -> Backup:
     return Backup(

@@ -57,7 +57,7 @@ async def _sweep(registry: Registry) -> list[str]:
 
 
 async def _traces(registry: Registry) -> tuple[int, int, int]:
-    return await registry.count("packages"), await registry.count("package_files"), len(registry.blobs_on_disk())
+    return await registry.count("packages"), await registry.count("package_files"), len(await registry.blobs())
 
 
 async def test_files_go_one_by_one_and_the_package_with_the_last(published: Registry) -> None:
@@ -165,6 +165,7 @@ async def _block(blob: Path) -> None:
     await asyncio.to_thread(put)
 
 
+@pytest.mark.embedded("puts something in the way on the disk")
 async def test_a_blob_that_cannot_be_removed_leaves_the_reason_in_the_row_and_is_tried_again(
     published: Registry,
 ) -> None:
@@ -232,6 +233,6 @@ async def test_many_deletes_and_uploads_of_one_version_at_once_leave_what_the_la
         return not ids
 
     await eventually(doomed_are_gone, what="what was deleted is gone", timeout_seconds=60)
-    files, blobs = await published.count("package_files"), len(published.blobs_on_disk())
+    files, blobs = await published.count("package_files"), len(await published.blobs())
     assert files == blobs
     assert await published.count("packages") == min(files, 1)

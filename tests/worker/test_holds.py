@@ -11,7 +11,7 @@ from shared.ports.hold_rows import HoldId
 from shared.usecases.destroy import DeletePackageFile, DestroyPackageFile
 from shared.usecases.sweep import Sweep, SweepOrphans
 from tests.worker.conftest import Registry
-from tests.worker.upkeep import blob_of, execute, file_as_it_is, publish
+from tests.worker.upkeep import execute, file_as_it_is, publish
 
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -37,13 +37,13 @@ async def test_a_deleted_file_is_destroyed_when_the_hold_is_over(registry: Regis
     await destroy(file.id)
 
     assert (await file_as_it_is(registry, file.id)).status is PackageFileStatus.PENDING_DESTRUCTION
-    assert blob_of(registry, file).is_file()
+    assert await registry.blobs() == [file.blob_key]
 
     await lift(registry, held)
     await destroy(file.id)
 
     assert await registry.count("package_files") == 0
-    assert registry.blobs_on_disk() == []
+    assert await registry.blobs() == []
 
 
 @pytest.mark.slow
@@ -83,9 +83,9 @@ async def test_the_bytes_of_a_refused_upload_stay_while_they_are_held(registry: 
     held = await hold(registry)
     with pytest.raises(ValidationFailed):
         await registry.upload(b"x", file_name="pkg-1.0.tar.gz", sha256_digest="0" * 64)
-    assert len(registry.blobs_on_disk()) == 1
+    assert len(await registry.blobs()) == 1
 
     await lift(registry, held)
     with pytest.raises(ValidationFailed):
         await registry.upload(b"x", file_name="pkg-1.0.tar.gz", sha256_digest="0" * 64)
-    assert len(registry.blobs_on_disk()) == 1
+    assert len(await registry.blobs()) == 1

@@ -18,6 +18,8 @@ from tests.worker.conftest import opened_registry
 from tests.worker.moving import FILES, elsewhere, findings, move, names_of, published, root_of, settings
 from tests.worker.upkeep import publish
 
+pytestmark = pytest.mark.embedded("says itself what it moves between")
+
 __all__ = ["postgresql_server", "published", "s3_credentials", "s3_server", "settings"]  # fixtures
 
 Blobs = dict[str, str]

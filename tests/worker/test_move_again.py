@@ -40,7 +40,7 @@ from tests.worker.upkeep import Faulty, publish
 
 __all__ = ["published", "settings"]  # fixtures of their own module
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.embedded("says itself what it moves between"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -103,7 +103,7 @@ async def test_an_upload_that_must_say_its_sha256_and_does_not_is_not_taken(regi
     with pytest.raises(DigestMissing):
         await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL, needs_sha256=True)
 
-    assert registry.blobs_on_disk() == []
+    assert await registry.blobs() == []
     assert await registry.count("package_files") == 0
 
 
@@ -210,6 +210,7 @@ async def test_two_workers_on_one_job_give_one_verdict(registry: Registry) -> No
     assert (file.status, file.attempt) == (PackageFileStatus.DEFAULT, 1)
 
 
+@pytest.mark.embedded("SQLite is told to have no room")
 async def test_a_verdict_that_finds_no_room_uses_up_no_attempt(registry: Registry) -> None:
     metadata = core_metadata("pkg", "1.0") + b"\n" + b"A long description.\n" * 20_000
     await registry.upload(build_wheel("pkg", "1.0", metadata=metadata), file_name=_WHEEL)
@@ -252,7 +253,7 @@ async def test_a_file_that_is_deleted_while_it_waits_stays_deleted(registry: Reg
 
     assert await registry.file() is None
     assert await _status(registry) is None
-    assert registry.blobs_on_disk() == []
+    assert await registry.blobs() == []
 
 
 async def test_the_same_version_can_be_uploaded_while_its_predecessor_is_being_destroyed(registry: Registry) -> None:
@@ -267,9 +268,11 @@ async def test_the_same_version_can_be_uploaded_while_its_predecessor_is_being_d
     assert second.package_id == PackageId(2)
 
 
+@pytest.mark.embedded("takes a file from the disk")
 async def test_a_blob_that_is_away_for_a_moment_is_found_by_a_later_attempt(registry: Registry) -> None:
     await registry.upload(build_wheel("pkg", "1.0"), file_name=_WHEEL)
-    (blob,) = registry.blobs_on_disk()
+    (key,) = await registry.blobs()
+    blob = registry.settings.data_dir / "blobs" / key
     aside = blob.rename(blob.with_name("aside"))
 
     with pytest.raises(ExceptionGroup) as failure:
@@ -385,7 +388,7 @@ async def _joined(registry: Registry, wheel: bytes, **fields: str) -> asyncio.Ta
     joiner = asyncio.create_task(registry.upload(wheel, file_name=_WHEEL, wait_seconds=30, **fields))  # type: ignore[arg-type]  # one of the named fields
 
     async def has_its_blob() -> bool:
-        return len(registry.blobs_on_disk()) == 2
+        return len(await registry.blobs()) == 2
 
     await eventually(has_its_blob, what="the second blob", timeout_seconds=60)
     return joiner
@@ -400,7 +403,7 @@ async def test_a_second_upload_of_a_file_that_is_being_processed_shares_its_verd
 
     assert await joiner is UploadOutcome.PUBLISHED
     assert await registry.file(2) is None
-    assert len(registry.blobs_on_disk()) == 1
+    assert len(await registry.blobs()) == 1
 
 
 async def test_a_joined_upload_is_judged_by_itself_when_the_first_one_is_refused(registry: Registry) -> None:
@@ -430,7 +433,7 @@ async def test_a_repeated_upload_with_a_wrong_digest_is_refused(registry: Regist
     file = await registry.file()
     assert file is not None
     assert file.status is PackageFileStatus.DEFAULT
-    assert len(registry.blobs_on_disk()) == 1
+    assert len(await registry.blobs()) == 1
 
 
 async def test_what_a_second_uploader_was_promised_stays_visible_when_the_first_one_is_refused(
@@ -462,7 +465,7 @@ async def test_refused_uploads_of_one_package_leave_nothing_at_all(registry: Reg
 
     assert all(upload.result() for upload in uploads)
     assert await _status(registry) is None
-    assert registry.blobs_on_disk() == []
+    assert await registry.blobs() == []
     assert await registry.count("package_names") == 0
     assert await registry.count("packages") == 0
     assert await registry.count("package_file_metadata") == 0

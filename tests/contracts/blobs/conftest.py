@@ -17,8 +17,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "premises" in metafunc.fixturenames:
         is_about_disks = "disk" in metafunc.fixturenames
         names = [name for name, kind in PREMISES.items() if issubclass(kind, DiskPremises) or not is_about_disks]
-        marks = {"s3": [pytest.mark.slow]}
-        params = [pytest.param(name, marks=marks.get(name, [])) for name in sorted(names)]
+        on_disk = pytest.mark.embedded("a disk")
+        params = [pytest.param(name, marks=pytest.mark.slow if name == "s3" else on_disk) for name in sorted(names)]
         metafunc.parametrize("premises", params, indirect=True)
 
 

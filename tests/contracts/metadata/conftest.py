@@ -19,7 +19,10 @@ from tests.uncounted_writes import every_change_is_counted  # noqa: F401 - it wa
 
 _SQLITE_THREAD = "_connection_worker_thread"
 
-ENGINES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+ENGINES = (
+    pytest.param("sqlite", marks=pytest.mark.embedded("SQLite")),
+    pytest.param("postgresql", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(params=ENGINES)

@@ -47,7 +47,10 @@ SEAMS: dict[str, list[Seam]] = {
         ("NamelessFile", "_link", "blob.link"),
         ("PartFile", "_link", "blob.link"),
     ],
+    # S3 shows a blob with its last request.
+    "shared.blobs.s3.writer": [("S3BlobWriter", "_finish", "blob.link")],
     "shared.blobs.local": [("LocalBlobStore", "delete", "blob.delete")],
+    "shared.blobs.s3.store": [("S3BlobStore", "delete", "blob.delete")],
     "shared.queue.arq_queue": [
         ("ArqJobQueue", "enqueue", "enqueue.{job}"),
         ("ArqJobQueue", "announce", "announce"),
