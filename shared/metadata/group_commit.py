@@ -20,6 +20,7 @@ from shared.metadata.sqlite_connection import SqliteConnection
 T = TypeVar("T")
 
 _ENDS_ALL = (StorageFull, MetadataUnavailable, MetadataDamaged)
+_FULL = 13  # SQLITE_FULL
 _MOST_MEMBERS = 64
 _LONGEST_SECONDS = 0.1
 """For how long members may join: other processes wait for the write lock meanwhile."""
@@ -54,6 +55,12 @@ class Group:
     def is_over(self) -> bool:
         """Say whether the transaction has ended by itself, and with it the work of all members."""
         return self._fault is not None
+
+    @property
+    def leaves_doubt(self) -> bool:
+        """Say whether anything but a full disk went wrong, so that the connection may be broken for good."""
+        is_full = isinstance(self._fault, StorageFull) or getattr(self._fault, "sqlite_errorcode", 0) == _FULL
+        return self._fault is not None and not is_full
 
     def add(self) -> None:
         """Count a member's work in."""

@@ -190,7 +190,7 @@ class SqliteWriter:
             self._next_turn()
 
     def _after(self, group: Group) -> None:
-        self._is_in_doubt = group.is_over
+        self._is_in_doubt = group.leaves_doubt
         self._next_turn()
 
     def _next_turn(self) -> None:
