@@ -8,8 +8,9 @@ import pytest
 from tests.backends import postgresql_server
 from tests.e2e.processes import LarderProcess, running_larder, start_larder
 from tests.redis_server import redis_binary, redis_server
+from tests.s3_server import s3_server
 
-__all__ = ["postgresql_server", "redis_server"]  # fixtures of their own modules
+__all__ = ["postgresql_server", "redis_server", "s3_server"]  # fixtures of their own modules
 LarderStarter = Callable[..., LarderProcess]
 
 
