@@ -11,8 +11,6 @@ from tests.api.raw_http import exchange, head, upload_target
 from tests.api.registry import ROOT_TOKEN, SIMPLE_JSON, Registry, sha256
 from tests.distributions import build_sdist, build_wheel, core_metadata, sdist_file_name, wheel_file_name
 
-pytestmark = pytest.mark.scaled
-
 WHEEL = build_wheel("My.Pkg", "1.0", requires_python=">=3.8,<4")
 SDIST = build_sdist("My.Pkg", "2.0")
 METADATA = sha256(core_metadata("My.Pkg", "1.0", requires_python=">=3.8,<4"))
