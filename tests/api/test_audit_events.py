@@ -281,6 +281,7 @@ async def test_what_cannot_be_told_is_not_done(scene: Scene) -> None:
             assert await scene.rows() == before, write.endpoint
 
 
+@pytest.mark.slow
 async def test_what_is_refused_leaves_no_event_and_changes_nothing(scene: Scene) -> None:
     before = await scene.rows()
     for write in WRITES:

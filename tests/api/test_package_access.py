@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import pytest
+
 from shared.models import AccessLevel, RegistryAccess, Visibility
 from tests.api.published import CONTENT, add_deploy_token, add_job, publish
 from tests.api.registry import ROOT_TOKEN, Answer, Registry
@@ -107,6 +109,7 @@ async def ask_all(registry: Registry, row: Row, number: int) -> dict[str, Answer
     }
 
 
+@pytest.mark.slow
 async def test_who_may_fetch_files_and_change_packages(bare_registry: Registry) -> None:
     found, expected = {}, {}
     for number, row in enumerate(MATRIX):

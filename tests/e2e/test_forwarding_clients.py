@@ -132,7 +132,8 @@ def versions(target: Path) -> dict[str, str]:
     return {name: version for name, _, version in found}
 
 
-@pytest.mark.parametrize("tool", [pytest.param("pip", marks=pytest.mark.slow), "uv"])
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_one_index_gives_what_is_ours_and_what_it_needs_from_upstream(
     larder: LarderProcess, upstream: Upstream, tool: str, tmp_path: Path
 ) -> None:

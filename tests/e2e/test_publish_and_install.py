@@ -66,6 +66,7 @@ def test_the_printed_commands_publish_and_install(larder_of_module: LarderProces
             shutil.rmtree(target)
 
 
+@pytest.mark.slow
 def test_pip_and_uv_install_from_a_group_what_its_projects_need_of_one_another(
     larder_of_module: LarderProcess, tmp_path: Path
 ) -> None:
