@@ -34,7 +34,7 @@ _NOT_CHECKED = 2
 
 _FAULTS: dict[type[Exception], str] = {
     MetadataUnavailable: "the database does not answer: look at LARDER_DATABASE_URL and at the database",
-    DatabaseNotEmpty: "the database holds something already: name an empty one in LARDER_DATABASE_URL",
+    DatabaseNotEmpty: "there is something in LARDER_DATABASE_URL already, if only a log of SQLite: name an empty place",
     QueueUnavailable: "Redis does not answer: look at LARDER_REDIS_URL and at Redis",
     BlobStoreUnavailable: "the blob store does not answer: look at LARDER_BLOB_URL",
     StorageFull: "the disk is full",

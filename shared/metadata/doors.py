@@ -96,7 +96,20 @@ class Gate(asyncio.Semaphore):
         return PoolUse(name, in_use=self.inside, idle=idle, waiting=self.waiting, limit=self.places)
 
 
-class Door(Protocol):
+class Steps(Protocol):
+    """Carries out the steps of a transaction."""
+
+    async def run(self, step: Awaitable[T]) -> T:
+        """Await a step of a transaction.
+
+        Raises:
+            MetadataUnavailable: the database does not answer, or not in time.
+            StorageFull: the disk takes no more.
+        """
+        ...
+
+
+class Door(Steps, Protocol):
     """A way to connections: so many at a time, and a bounded wait for the next."""
 
     @property
@@ -109,15 +122,6 @@ class Door(Protocol):
 
         Raises:
             MetadataUnavailable: no connection was free in time, or the database does not answer.
-            StorageFull: the disk takes no more.
-        """
-        ...
-
-    async def run(self, step: Awaitable[T]) -> T:
-        """Await a step of a transaction.
-
-        Raises:
-            MetadataUnavailable: the database does not answer, or not in time.
             StorageFull: the disk takes no more.
         """
         ...

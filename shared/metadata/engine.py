@@ -100,7 +100,7 @@ def shown_url(url: str) -> str:
     if sqlite_path(url) is not None:
         return url
     parsed = postgresql_url(url).set(drivername="postgresql")
-    query = {name: "***" if name == "password" else value for name, value in parsed.query.items()}
+    query = {name: "***" if name.endswith("password") else value for name, value in parsed.query.items()}
     return parsed.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 

@@ -131,6 +131,7 @@ async def _exclusive_postgresql(url: URL, wait_seconds: float) -> AsyncIterator[
     async with disposed(engine), engine.connect() as keeper:
         await keeper.execution_options(isolation_level="AUTOCOMMIT")
         await _lock(keeper, wait_seconds)
+        await keeper.execute(text("SET lock_timeout = 0"))  # An index may have to wait for the end of a long backup.
         await _build_ahead(keeper)
         async with engine.connect() as connection:
             yield connection
@@ -158,7 +159,7 @@ async def _build_ahead(keeper: AsyncConnection) -> None:
     if not statements:
         return
     half_built = "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid"
-    half_built += " WHERE NOT indisvalid AND relname = ANY(:tables)"
+    half_built += " WHERE NOT indisvalid AND relname = ANY(:tables) AND pg_table_is_visible(indrelid)"
     for index in (await keeper.scalars(text(half_built), {"tables": list(metadata.tables)})).all():
         await keeper.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index}"))
     for statement in statements:

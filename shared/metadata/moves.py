@@ -13,22 +13,29 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import SchemaUnknown
+from shared.metadata.change_counters import bump_counters
 from shared.metadata.engine import postgresql_url, sqlite_path
 from shared.metadata.faults import translated_faults
 from shared.metadata.inventory import BLOB_STORE_NAME
 from shared.metadata.migrate import check_revision
 from shared.metadata.snapshots import snapshot_of
+from shared.metadata.storage import settle_storage
+from shared.metadata.store import SqlWriting
 from shared.metadata.table_copies import postgresql_connection, sqlite_connection
 from shared.metadata.tables import audit_events, instance_settings, metadata
 from shared.metadata.tenant_tables import users
-from shared.metadata.transaction import INSERTS
+from shared.metadata.transaction import INSERTS, Transaction
+from shared.ports.metadata_store import Writing
 from shared.ports.moved_rows import Arrival, Mark, RegistryInUse, StillDatabase
+
+T = TypeVar("T")
 
 _MOVED = "moved"
 """Where the settings of the instance keep the last arrival."""
@@ -128,14 +135,25 @@ class _StillRows:
             await self._connection.rollback()  # SQLite copies in no transaction; it stays locked.
         await snapshot_of(self._connection, path)
 
-    async def arrive(self, arrival: Arrival) -> None:
+    @asynccontextmanager
+    async def arriving(self, arrival: Arrival) -> AsyncIterator[Writing]:
+        transaction = Transaction(self, self._connection, lambda: datetime.now(UTC))
+        yield SqlWriting(transaction)
+        await settle_storage(transaction)
+        await bump_counters(transaction)
+        await self.run(_arrive(self._connection, arrival))
+        await self.run(self._connection.commit())
+
+    async def run(self, step: Awaitable[T]) -> T:
         with translated_faults(self._directory):
-            await _arrive(self._connection, arrival)
-            await self._connection.commit()
+            return await step
 
     async def require_held(self) -> None:
         with translated_faults():
             await self._connection.scalar(select(users.c.id).limit(1))
+            who = await _who_else(self._connection) if self._directory is None else None
+        if who is not None:  # It would write as soon as the locks are gone.
+            raise RegistryInUse(who)
 
 
 async def _until_held(connection: AsyncConnection, lock: Callable[[AsyncConnection], Awaitable[str | None]]) -> None:
@@ -170,6 +188,12 @@ async def _lock_tables(connection: AsyncConnection) -> str | None:
         if getattr(fault.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
         return "somebody writes into its database"
+    return await _who_else(connection)
+
+
+async def _who_else(connection: AsyncConnection) -> str | None:
+    """Return who else is connected to PostgreSQL, or None."""
+    await connection.execute(text("SELECT pg_stat_clear_snapshot()"))  # A transaction sees what it saw at first.
     other = (await connection.execute(_OTHERS)).first()
     return None if other is None else f"a process of Larder at {other.place} has its database open"
 

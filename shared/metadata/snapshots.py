@@ -106,8 +106,7 @@ async def require_empty(url: str) -> None:
     """
     path = sqlite_path(url)
     if path is not None:
-        if await asyncio.to_thread(path.exists):
-            raise DatabaseNotEmpty
+        await asyncio.to_thread(_require_nothing, path)
         return
     with translated_faults():
         async with postgresql_connection(postgresql_url(url), "READ COMMITTED") as connection:
@@ -180,9 +179,20 @@ async def _require_no_users(connection: AsyncConnection) -> None:
         raise DatabaseNotEmpty
 
 
+def _require_nothing(path: Path) -> None:
+    """Return when nothing of a SQLite database is there: what another one has left in its log would be read into it.
+
+    Raises:
+        DatabaseNotEmpty: there is something.
+    """
+    if any(Path(f"{path}{ending}").exists() for ending in ("", "-wal", "-shm", "-journal")):
+        raise DatabaseNotEmpty
+
+
 def _move(path: Path, target: Path) -> None:
     """Give the file its final name, durably, and never in the place of another."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_nothing(target)
     try:
         os.link(path, target)
     except FileExistsError as error:

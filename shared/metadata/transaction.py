@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from shared.errors import LarderError
-from shared.metadata.doors import Door, Session
+from shared.metadata.doors import Session, Steps
 from shared.models import CounterScope, PackageId, ProjectId
 
 Insert = postgresql.Insert | sqlite.Insert
@@ -34,7 +34,7 @@ class Transaction:
         freed: how many bytes of files that count no more are to be taken off each project.
     """
 
-    door: Door
+    door: Steps
     connection: Session
     now: Callable[[], datetime]
     touched: set[tuple[CounterScope, int]] = field(default_factory=set)

@@ -3,11 +3,13 @@
 A registry that is being moved must not take anything meanwhile: nobody would ever see it again.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shared.errors import OperatorError
+from shared.ports.metadata_store import Writing
 
 
 class RegistryInUse(OperatorError):
@@ -75,8 +77,10 @@ class StillDatabase(Protocol):
         """
         ...
 
-    async def arrive(self, arrival: Arrival) -> None:
-        """Note an arrival in these very rows, and have it committed: their files were moved, and they stayed.
+    def arriving(self, arrival: Arrival) -> AbstractAsyncContextManager[Writing]:
+        """Change these very rows, and note an arrival in them: their files were moved, and they stayed.
+
+        All of it is committed together when the block ends.
 
         Raises:
             MetadataUnavailable, StorageFull: nobody can tell whether it was.
@@ -87,6 +91,7 @@ class StillDatabase(Protocol):
         """Return when it has stood still all the time.
 
         Raises:
+            RegistryInUse: somebody has come, who waits to write.
             MetadataUnavailable: the connection that held it is lost.
         """
         ...

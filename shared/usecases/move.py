@@ -16,11 +16,11 @@ from pathlib import Path
 from shared.errors import OperatorError
 from shared.models import PackageFileStatus
 from shared.ports.blob_store import BlobStore
-from shared.ports.metadata_store import MetadataStore
+from shared.ports.metadata_store import MetadataStore, Writing
 from shared.ports.moved_rows import Arrival, Mark, StillDatabase
 from shared.usecases.blob_copies import Tell, Uncopied
 from shared.usecases.blob_store_name import BlobStoreForeign, bears_another_name, require_own_blob_store
-from shared.usecases.damage import declare_damaged
+from shared.usecases.damage import note_damage
 from shared.usecases.move_files import (
     CopiedFiles,
     FilesTarget,
@@ -163,9 +163,6 @@ class Move:
                     moved = await self._move(mark, still, source, leaves_lost=leaves_lost, tell=tell)
                 else:
                     moved = await self._take_last_step(mark, source)
-        if self.rows_to is None:
-            async with self.open_rows() as rows:
-                await _declare_lost(rows, moved.lost)
         return moved
 
     async def _look(self) -> Mark:
@@ -225,7 +222,8 @@ class Move:
             if await bears_another_name(rows, source):
                 raise BlobStoreForeign(found=await source.name(), expected=came_from)
             if self.rows_to is not None:
-                await _declare_lost(rows, moved.lost)
+                async with rows.writing() as writing:
+                    await _declare_lost(writing, moved.lost)
         arrival = Arrival(
             blob_store_name=new_name(),
             came_from=came_from,
@@ -234,7 +232,8 @@ class Move:
         )
         await still.require_held()
         if self.rows_to is None:
-            await still.arrive(arrival)
+            async with still.arriving(arrival) as writing:
+                await _declare_lost(writing, moved.lost)
         else:
             await self.arrive(self.work, arrival)
             await self.rows_to.load(self.work)
@@ -284,7 +283,8 @@ async def _is_waited_for(rows: MetadataStore, lost: Uncopied) -> bool:
     return file is not None and file.status in _WAITED_FOR
 
 
-async def _declare_lost(rows: MetadataStore, lost: tuple[Uncopied, ...]) -> None:
+async def _declare_lost(rows: Writing, lost: tuple[Uncopied, ...]) -> None:
+    """Note them in the transaction that makes the rows those of the target: afterwards nobody would know of them."""
     for one in lost:
         reason = f"it was left behind when the registry was moved: {one.problem}"
-        await declare_damaged(rows, one.file, reason=reason, actor="system", source=_WAITED_FOR)
+        await note_damage(rows, one.file, reason=reason, actor="system", source=_WAITED_FOR)

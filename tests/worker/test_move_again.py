@@ -230,6 +230,21 @@ async def test_files_that_are_lost_can_be_left_behind_and_are_in_error_then(
     assert await findings(target) == []
 
 
+async def test_lost_files_are_in_error_though_the_move_was_stopped_before_its_last_step(
+    settings: Settings, published: list[PackageFile]
+) -> None:
+    target = elsewhere(settings, "new", rows=False)
+    moving = move_of(settings, target)
+    _damage(settings, published[0], published[2])
+    with pytest.raises(StorageFull):
+        await carry_out(replace(moving, files_to=FilesTarget(ready, with_room(target, names=1))), leaves_lost=True)
+
+    await carry_out(moving)
+
+    assert (await carry_out(moving)).is_over
+    assert await findings(target) == []
+
+
 async def test_a_file_that_could_not_be_read_for_a_moment_is_not_judged(
     settings: Settings, published: list[PackageFile]
 ) -> None:

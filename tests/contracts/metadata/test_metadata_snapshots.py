@@ -157,5 +157,23 @@ async def test_nothing_is_put_in_the_place_of_a_database_that_holds_something(
     assert await everything(database_url) == before
 
 
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+async def test_nothing_is_put_beside_what_another_database_has_left(
+    store: SqlMetadataStore, database_url: str, tmp_path: Path, ending: str
+) -> None:
+    await take_snapshot(database_url, tmp_path / "snapshot")
+    place = tmp_path / "place" / "larder.sqlite3"
+    place.parent.mkdir()
+    Path(f"{place}{ending}").write_bytes(b"of another one")
+
+    with pytest.raises(DatabaseNotEmpty):
+        await require_empty(f"sqlite:///{place}")
+    with pytest.raises(DatabaseNotEmpty):
+        await load_snapshot(tmp_path / "snapshot", f"sqlite:///{place}")
+
+    assert [path.name for path in place.parent.iterdir()] == [f"larder.sqlite3{ending}"]
+
+
 async def test_a_database_that_is_not_there_is_empty(empty_url: str) -> None:
     await require_empty(empty_url)

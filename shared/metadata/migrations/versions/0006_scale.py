@@ -37,7 +37,10 @@ def _on_postgresql(create_index: str) -> list[str]:
     return made
 
 
-AHEAD_ON_POSTGRESQL = _on_postgresql("CREATE INDEX CONCURRENTLY IF NOT EXISTS")
+AHEAD_ON_POSTGRESQL = [
+    *_on_postgresql("CREATE INDEX CONCURRENTLY IF NOT EXISTS"),
+    f"DROP INDEX CONCURRENTLY IF EXISTS {_REPLACED}",  # Else all would wait behind whoever has read the table.
+]
 """What is built before the transaction, beside those who write: see `shared.metadata.migrate`."""
 
 
@@ -49,4 +52,4 @@ def upgrade() -> None:
     else:
         for name, table, columns, where in _INDEXES:
             op.create_index(op.f(name), table, columns, sqlite_where=sa.text(where) if where else None)
-    op.drop_index(op.f(_REPLACED), table_name="package_files")
+    op.drop_index(op.f(_REPLACED), table_name="package_files", if_exists=True)
