@@ -22,7 +22,8 @@ _INLINE_BYTES = 64 * 1024
 """Up to here a digest takes less time than a thread."""
 _ROWS_AT_ONCE = 200
 _DAY = len("YYYY/MM/DD")
-_NEEDED = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
+WAITED_FOR = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
+"""The statuses of files whose bytes somebody misses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class BlobCopies:
         if problem is None:
             self.copied_files += 1
             self.copied_bytes += file.size_bytes
-        elif file.status in _NEEDED:
+        elif file.status in WAITED_FOR:
             self.uncopied.append(Uncopied(file, problem))
 
     async def _copy_blob(self, file: PackageFile) -> str | None:

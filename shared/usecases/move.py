@@ -14,11 +14,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from shared.errors import OperatorError
-from shared.models import PackageFileStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import MetadataStore, Writing
 from shared.ports.moved_rows import Arrival, Mark, StillDatabase
-from shared.usecases.blob_copies import Tell, Uncopied
+from shared.usecases.blob_copies import WAITED_FOR, Tell, Uncopied
 from shared.usecases.blob_store_name import BlobStoreForeign, bears_another_name, require_own_blob_store
 from shared.usecases.damage import note_damage
 from shared.usecases.move_files import (
@@ -31,8 +30,6 @@ from shared.usecases.move_files import (
     new_name,
     require_lost,
 )
-
-_WAITED_FOR = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
 
 
 class FilesLost(OperatorError):
@@ -280,11 +277,11 @@ def _require_same(left: Mark, arrived: Mark) -> None:
 async def _is_waited_for(rows: MetadataStore, lost: Uncopied) -> bool:
     async with rows.reading() as reading:
         file = await reading.packages.file(lost.file.id)
-    return file is not None and file.status in _WAITED_FOR
+    return file is not None and file.status in WAITED_FOR
 
 
 async def _declare_lost(rows: Writing, lost: tuple[Uncopied, ...]) -> None:
     """Note them in the transaction that makes the rows those of the target: afterwards nobody would know of them."""
     for one in lost:
         reason = f"it was left behind when the registry was moved: {one.problem}"
-        await note_damage(rows, one.file, reason=reason, actor="system", source=_WAITED_FOR)
+        await note_damage(rows, one.file, reason=reason, actor="system", source=WAITED_FOR)

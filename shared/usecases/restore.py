@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from shared.models import PackageFileStatus
 from shared.ports.blob_store import BlobStore
 from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.usecases.backup_place import (
@@ -25,7 +24,7 @@ from shared.usecases.backup_place import (
     sync_directory,
     write_durably,
 )
-from shared.usecases.blob_copies import BlobCopies, Tell, Uncopied
+from shared.usecases.blob_copies import WAITED_FOR, BlobCopies, Tell, Uncopied
 from shared.usecases.blob_store_name import adopt_blob_store, holds_blobs
 from shared.usecases.damage import declare_damaged
 
@@ -34,7 +33,6 @@ UNFINISHED = "restore-unfinished"
 
 _LOCK = "larder.lock"
 _WORK = ".restore.sqlite3"
-_WAITED_FOR = frozenset({PackageFileStatus.DEFAULT, PackageFileStatus.PROCESSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Restore:
                 await copies.make()
                 for lost in copies.uncopied:
                     reason = f"it was restored from a backup without its bytes: {lost.problem}"
-                    await declare_damaged(rows, lost.file, reason=reason, actor="system", source=_WAITED_FOR)
+                    await declare_damaged(rows, lost.file, reason=reason, actor="system", source=WAITED_FOR)
                 await adopt_blob_store(rows, blobs)
                 async with rows.writing() as writing:
                     await writing.audit(AuditEvent(action="backup.restored", actor="system", target="instance"))
