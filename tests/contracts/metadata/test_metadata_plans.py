@@ -101,16 +101,17 @@ QUERIES: dict[str, ProjectQuery] = {
     "level_in_project": lambda rows, project: rows.tenants.level_in_project(UserId(7), project, now=NOW),
 }
 
-# Where the choice is not the engine's: a partial index counts only for a query that states its terms.
+# Where not every index will do: a partial one counts only for a query that states its terms. Of several, any does: what
+# PostgreSQL takes of two that cost the same hangs on the sample of rows that it counted.
 INDEXES = {
-    "page": "ix_packages_name",
-    "installable_file": "ix_package_files_sha256",
-    "unleased": "ix_package_files_unleased",
-    "lapsed": "ix_package_files_leased",
-    "doomed": "ix_package_files_doomed",
-    "due_for_scrub": "ix_package_files_scrub",
-    "project_by_path": "uq_projects_full_path_key",
-    "namespace_by_path": "uq_namespaces_full_path_key",
+    "page": ("ix_packages_name", "ix_packages_of_name"),
+    "installable_file": ("ix_package_files_sha256",),
+    "unleased": ("ix_package_files_unleased",),
+    "lapsed": ("ix_package_files_leased",),
+    "doomed": ("ix_package_files_doomed",),
+    "due_for_scrub": ("ix_package_files_scrub",),
+    "project_by_path": ("uq_projects_full_path_key",),
+    "namespace_by_path": ("uq_namespaces_full_path_key",),
 }
 
 
@@ -300,4 +301,8 @@ async def test_queries_that_run_often_use_indexes(
     plans = {name: await planner.plan_of(for_project(query, project)) for name, query in QUERIES.items()}
     assert all(plans.values())
     assert {name: plan for name, plan in plans.items() if any(map(reads_a_whole_table, plan))} == {}
-    assert {name: plans[name] for name, index in INDEXES.items() if index not in " ".join(plans[name])} == {}
+    assert {name: plans[name] for name, usable in INDEXES.items() if not uses_one_of(usable, plans[name])} == {}
+
+
+def uses_one_of(indexes: tuple[str, ...], plan: list[str]) -> bool:
+    return any(index in line for index in indexes for line in plan)
