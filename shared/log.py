@@ -21,6 +21,7 @@ _encode = json.JSONEncoder(default=repr).encode
 _LIBRARY_LEVELS = {
     "aiohttp.access": logging.CRITICAL,  # request_log says it once, with ids
     "botocore": logging.WARNING,  # tells at INFO where it found credentials
+    "aiobotocore": logging.WARNING,  # and so does this
     "arq": logging.WARNING,  # prints a job's arguments at INFO
     "alembic": logging.WARNING,
     "aiosqlite": logging.WARNING,
