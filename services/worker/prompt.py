@@ -10,6 +10,7 @@ lets pass before the fifth start of a process.
 """
 
 import asyncio
+import secrets
 from contextlib import suppress
 from typing import Any
 
@@ -46,17 +47,21 @@ class PromptWorker(Worker):
         self._bell = asyncio.Event()
         self._bell.set()
         self._others_wait = False
+        self._backoff_seconds = _FIRST_BACKOFF_SECONDS
+        self._claimant = secrets.token_bytes(16)
 
     async def main(self) -> None:
         """Work until cancelled, whatever becomes of Redis."""
         async with self._larder_queue.hearing_jobs(self._bell.set):
             while True:
-                await self._wait_for_redis()
                 try:
                     return await super().main()
                 except (RedisError, OSError) as error:
                     # What runs goes on: its verdict is a row, and the queue is told when it can be.
-                    log.warning("queue.lost", error=type(error).__name__)
+                    log.warning("queue.lost", error=type(error).__name__, reason=str(error))
+                # arq, which waits for them at a stop, would forget them at its next look only.
+                self.tasks = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
+                await self._wait_for_redis()
 
     def end_when_idle(self) -> None:
         """End the run as soon as nothing is queued any more."""
@@ -83,14 +88,15 @@ class PromptWorker(Worker):
         self._bell.clear()
         async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
             await super()._poll_iteration()
+        self._backoff_seconds = _FIRST_BACKOFF_SECONDS
 
     async def _wait_for_redis(self) -> None:
-        backoff_seconds = _FIRST_BACKOFF_SECONDS
-        while not await self._redis_answers():
-            # arq, which waits for them at a stop, would forget them at its next look only.
-            self.tasks = {job_id: task for job_id, task in self.tasks.items() if not task.done()}
-            await asyncio.sleep(backoff_seconds)
-            backoff_seconds = min(2 * backoff_seconds, _LONGEST_BACKOFF_SECONDS)
+        """Return when it answers: that it does says nothing of what it is asked next, which it may refuse each time."""
+        while True:
+            await asyncio.sleep(self._backoff_seconds)
+            self._backoff_seconds = min(2 * self._backoff_seconds, _LONGEST_BACKOFF_SECONDS)
+            if await self._redis_answers():
+                break
         self._bell.set()
 
     async def _redis_answers(self) -> bool:
@@ -102,15 +108,23 @@ class PromptWorker(Worker):
         return True
 
     async def _claim(self, job_ids: list[str]) -> dict[str, int]:
-        """Claim jobs that nobody has claimed; return them with their scores."""
+        """Claim jobs that nobody else has claimed; return them with their scores.
+
+        One that is this worker's already, and does not run, was claimed when no answer came any more, or could not be
+        ended.
+        """
         claim_ms = int(self.in_progress_timeout_s * 1000)
         async with self.pool.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                pipe.set(in_progress_key_prefix + job_id, b"1", nx=True, px=claim_ms)
+                key = in_progress_key_prefix + job_id
+                pipe.set(key, self._claimant, nx=True, px=claim_ms)
+                pipe.get(key)
                 pipe.zscore(self.queue_name, job_id)
             answers = await pipe.execute()
         claimed = {
-            job_id: score for job_id, got, score in zip(job_ids, answers[::2], answers[1::2], strict=True) if got
+            job_id: score
+            for job_id, claimant, score in zip(job_ids, answers[1::3], answers[2::3], strict=True)
+            if claimant == self._claimant
         }
         now = timestamp_ms()
         # Done by another worker meanwhile, or put off.

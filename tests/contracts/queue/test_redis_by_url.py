@@ -12,20 +12,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from arq.worker import func
 
-from services.worker.prompt import PromptWorker
 from shared.errors import QueueUnavailable, SettingsInvalid
 from shared.models import PackageFileId
 from shared.ports.job_queue import DestroyPackageFileJob, JobQueue, QueueState, VerdictWatch
 from shared.queue.arq_queue import open_arq_queue
-from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, new_worker_client
 from shared.queue.failed_attempts import open_failed_attempts
 from shared.queue.sentinel import parse_sentinel_url
-from shared.queue.serialization import job_deserializer, job_serializer
 from tests.backends import backend_is_missing
-from tests.contracts.queue.workers import PATIENCE_SECONDS, Desk, until
-from tests.redis_sentinel import SentinelRedis, sentinel_redis
+from tests.contracts.queue.workers import PATIENCE_SECONDS, Desk, until, working
+from tests.redis_sentinel import sentinel_redis
 from tests.redis_server import new_redis_server
 from tests.relay import Relay
 
@@ -98,28 +94,6 @@ async def test_who_is_not_who_was_meant_is_away(
     assert "hunter2" not in told.out + told.err
 
 
-@asynccontextmanager
-async def _working(redis: SentinelRedis, queue: JobQueue, desk: Desk) -> AsyncIterator[None]:
-    worker = PromptWorker(
-        queue=queue,
-        functions=[func(desk.process, name=PROCESS_FUNCTION), func(desk.destroy, name=DESTROY_FUNCTION)],
-        redis_pool=new_worker_client(redis.url),
-        queue_name=QUEUE_NAME,
-        handle_signals=False,
-        keep_result=0,
-        job_serializer=job_serializer,
-        job_deserializer=job_deserializer,
-    )
-    working = asyncio.create_task(worker.async_run())
-    try:
-        yield
-        assert not working.done(), "it has ended by itself"
-    finally:
-        with suppress(asyncio.CancelledError):
-            await worker.close()
-            await working
-
-
 @pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")  # by arq's own Worker.close
 async def test_all_goes_on_with_the_server_that_the_sentinel_has_promoted(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
@@ -130,7 +104,7 @@ async def test_all_goes_on_with_the_server_that_the_sentinel_has_promoted(
         open_arq_queue(redis.url) as queue,
         open_arq_queue(redis.url) as other,
         open_failed_attempts(redis.url, limit=0, note_seconds=PATIENCE_SECONDS) as failed,
-        _working(redis, queue, desk),
+        working(redis.url, queue, desk),
         queue.watch(_FILE) as watch,
     ):
         await _is_well(queue, other, desk, watch, number=1)

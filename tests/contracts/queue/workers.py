@@ -1,13 +1,15 @@
-"""A real arq worker, and patience."""
+"""Real workers, and patience."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
+from services.worker.prompt import PromptWorker
+from shared.ports.job_queue import JobQueue
 from shared.queue.connection import DESTROY_FUNCTION, PROCESS_FUNCTION, QUEUE_NAME, new_worker_client
 from shared.queue.serialization import job_deserializer, job_serializer
 from tests.redis_server import RedisServer
@@ -69,6 +71,31 @@ async def work_off(server: RedisServer, desk: Desk) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await worker.async_run()
         assert worker.jobs_failed == 0
+
+
+@asynccontextmanager
+async def working(url: str, queue: JobQueue, desk: Desk) -> AsyncIterator[PromptWorker]:
+    """Run the registry's own worker in the background, which must not end by itself."""
+    worker = PromptWorker(
+        queue=queue,
+        functions=[func(desk.process, name=PROCESS_FUNCTION), func(desk.destroy, name=DESTROY_FUNCTION)],
+        redis_pool=new_worker_client(url),
+        queue_name=QUEUE_NAME,
+        handle_signals=False,
+        keep_result=0,
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+    )
+    running = asyncio.create_task(worker.async_run())
+    try:
+        yield worker
+        assert not running.done(), "it has ended by itself"
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)  # Closing would cut them.
+        await worker.close()
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
