@@ -99,9 +99,9 @@ class Lifecycle:
         """
 
         async def look() -> None:
-            while not (await check()).is_ok:  # noqa: ASYNC110 - a store sets no event
+            while not self.has_seen_blob_store:
+                self._note(await check())
                 await asyncio.sleep(_LOOK_SECONDS)
-            self.has_seen_blob_store = True
 
         looking = asyncio.create_task(look(), name="larder readiness")
         try:
@@ -121,8 +121,7 @@ class Lifecycle:
         """
         if (report.redis.is_ok and report.worker.is_ok) or _clock() - self.started_at >= SETTLING_SECONDS:
             self.has_settled = True
-        if report.blob_store.is_ok:
-            self.has_seen_blob_store = True
+        self._note(report.blob_store)
         if self.is_draining:
             return STOPPING
         if not report.database.is_ok:
@@ -130,3 +129,7 @@ class Lifecycle:
         if not report.blob_store.is_ok and (report.blob_store.is_another or not self.has_seen_blob_store):
             return f"blob store: {report.blob_store.message}"
         return None if self.has_settled else "starting: waiting for Redis and a worker"
+
+    def _note(self, blob_store: Check) -> None:
+        if blob_store.is_ok and blob_store.is_certain:
+            self.has_seen_blob_store = True

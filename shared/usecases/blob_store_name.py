@@ -84,9 +84,14 @@ async def adopt_blob_store(store: MetadataStore, blobs: BlobStore) -> None:
 
 async def bears_another_name(store: MetadataStore, blobs: BlobStore) -> bool:
     """Return whether the rows have noted a name, and the store bears another or none."""
-    async with store.reading() as rows:
-        noted = await rows.inventory.blob_store_name()
+    noted = await noted_name(store)
     return noted is not None and noted != await blobs.name()
+
+
+async def noted_name(store: MetadataStore) -> str | None:
+    """Return the name that the rows have noted, if any."""
+    async with store.reading() as rows:
+        return await rows.inventory.blob_store_name()
 
 
 async def holds_blobs(blobs: BlobStore) -> bool:

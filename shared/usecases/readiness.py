@@ -9,7 +9,7 @@ from shared.errors import LarderError, SchemaUnknown
 from shared.ports.blob_store import BlobStore
 from shared.ports.job_queue import JobQueue
 from shared.ports.metadata_store import MetadataStore
-from shared.usecases.blob_store_name import bears_another_name
+from shared.usecases.blob_store_name import noted_name
 from shared.usecases.latest import Latest
 
 log = structlog.get_logger()
@@ -25,11 +25,13 @@ class Check:
     Args:
         message: what is wrong with it, without addresses or secrets; None when nothing is.
         is_another: something answers in its place.
+        is_certain: False where it answers, and nobody could tell whether something else does in its place.
     """
 
     is_ok: bool
     message: str | None = None
     is_another: bool = False
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +92,15 @@ class CheckReadiness:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._blobs.check()
+                found = await self._blobs.name()
         except (LarderError, TimeoutError) as error:
             return Check(is_ok=False, message=type(error).__name__)
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                is_another = await bears_another_name(self._store, self._blobs)
+                noted = await noted_name(self._store)
         except (LarderError, TimeoutError):
-            is_another = False  # It answered just now; when the rows do not, their own check says so.
-        if not is_another:
+            return Check(is_ok=True, is_certain=False)  # That the rows do not answer, their own check says.
+        if noted is None or noted == found:
             return Check(is_ok=True)
         # What is taken now would lie on the wrong disk.
         log.error("blobs.foreign", hint="mount the disk of the blob store, or look at LARDER_BLOB_URL")

@@ -4,12 +4,14 @@ import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.api.lifecycle import Lifecycle
 from shared.backends import open_store_in
 from shared.blob_keys import new_blob_key
-from shared.errors import SchemaUnknown
+from shared.errors import BlobStoreUnavailable, MetadataUnavailable, SchemaUnknown
 from shared.models import BlobKey, PackageFile, PackageFileStatus, PackageStatus
 from shared.usecases.blob_store_name import BlobStoreForeign
 from shared.usecases.check import CheckRegistry
@@ -286,6 +288,33 @@ async def test_a_store_that_is_another_takes_no_requests(registry: Registry) -> 
     assert await blob_store() == Check(
         is_ok=False, message="is not the one of this database: mount its disk", is_another=True
     )
+
+
+async def test_a_store_whose_name_cannot_be_read_is_not_said_to_be_well(registry: Registry) -> None:
+    class Nameless(Faulty):
+        async def name(self) -> str | None:
+            raise BlobStoreUnavailable("AccessDenied")
+
+    backends = registry.backends
+    blobs: Any = Nameless(backends.blobs)
+    report = await CheckReadiness(store=backends.store, blobs=blobs, queue=backends.queue)()
+    assert report.blob_store == Check(is_ok=False, message="BlobStoreUnavailable")
+
+
+async def test_while_the_rows_do_not_answer_nobody_can_tell_whose_store_it_is(registry: Registry) -> None:
+    class Away:
+        def reading(self) -> object:
+            raise MetadataUnavailable("it is away")
+
+        async def check_schema(self) -> None:
+            raise MetadataUnavailable("it is away")
+
+    store: Any = Away()
+    report = await CheckReadiness(store=store, blobs=registry.backends.blobs, queue=registry.backends.queue)()
+    assert report.blob_store == Check(is_ok=True, is_certain=False)
+    life = Lifecycle()
+    assert life.obstacle(report) == "database: does not answer"
+    assert not life.has_seen_blob_store
 
 
 async def test_a_project_that_is_said_to_hold_what_it_does_not_is_found_and_counted_anew(registry: Registry) -> None:
