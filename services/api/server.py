@@ -39,12 +39,14 @@ async def listening(app: web.Application, socket: Socket | None) -> AsyncIterato
         finally:
             app[LIFECYCLE].drain()
             log.info("api.draining", requests=app[LIFECYCLE].requests_under_way)
-            await asyncio.sleep(app[SETTINGS].drain_seconds)
-            async with _grace(app):
-                server.close()
-                # aiohttp itself would stop to read their bodies at once.
-                await app[LIFECYCLE].idle()
-                await connections.end()
+            try:
+                await asyncio.sleep(app[SETTINGS].drain_seconds)
+            finally:  # Whoever has no time to wait for others still lets what is under way come to its end.
+                async with _grace(app):
+                    server.close()
+                    # aiohttp itself would stop to read their bodies at once.
+                    await app[LIFECYCLE].idle()
+                    await connections.end()
     finally:
         await runner.cleanup()
 
