@@ -146,6 +146,8 @@ class Member:
         return await self._connection.run_sync(call, *args)
 
     async def commit(self) -> None:
+        if not self._connection.is_in_transaction:
+            raise _lost()
         self._connection.defer("RELEASE SAVEPOINT member")
         self._is_done = True
         self._group.add()

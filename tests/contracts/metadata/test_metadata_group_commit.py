@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 from sqlalchemy import text
 
-from shared.errors import NotFound, StorageFull
+from shared.errors import MetadataUnavailable, NotFound, StorageFull
 from shared.metadata.group_commit import Member
 from shared.metadata.sqlite_doors import SqliteWriter
 from shared.metadata.store import SqlMetadataStore
@@ -227,6 +227,21 @@ class TestOnSqlite:
         async with store.reading() as rows:
             assert await rows._transaction.rows(text("SELECT id FROM package_files")) == []
         await upload(store, project, "after.tar.gz")
+
+    async def test_one_whose_transaction_has_ended_unseen_is_told_that_its_work_is_lost(
+        self, store: SqlMetadataStore, project: Project
+    ) -> None:
+        async def work_that_is_lost() -> None:
+            async with store.writing() as rows:
+                await rows.packages.find_or_add(new_package(project.id, name="lost"))
+                driver_of(store).execute("ROLLBACK")
+
+        with pytest.raises(MetadataUnavailable):
+            await work_that_is_lost()
+        after = await upload(store, project, "after.tar.gz")
+        async with store.reading() as rows:
+            assert await rows.packages.file(after.id) == after
+            assert [line.name for line in await rows.packages.index(project.id)] == []
 
     async def test_when_one_ends_the_transaction_for_all_nobody_is_told_of_success(
         self, store: SqlMetadataStore, project: Project
