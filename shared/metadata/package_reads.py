@@ -1,7 +1,7 @@
 """Look-ups of packages and files in SQL."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -25,7 +25,7 @@ from shared.metadata.change_counters import counters_statement, read_counters
 from shared.metadata.package_tables import package_file_metadata, package_files, package_names, packages
 from shared.metadata.pull_sources import is_of
 from shared.metadata.rows import columns_of
-from shared.metadata.transaction import Transaction
+from shared.metadata.transaction import Transaction, Values
 from shared.models import (
     INSTALLABLE,
     BlobKey,
@@ -100,10 +100,7 @@ class SqlPackageReads:
         return row.form if row else {}
 
     async def index(self, source: PullSource) -> tuple[IndexedName, ...]:
-        if isinstance(source, GroupPull):
-            rows = await self._transaction.rows(index_statement(source))
-        else:
-            rows = await self._transaction.rows(_INDEX_OF_PROJECT, {"project": source})
+        rows = await self._transaction.rows(*_INDEX.of(source))
         return await asyncio.to_thread(_indexed_names, rows) if len(rows) > _MANY else _indexed_names(rows)
 
     async def counters(self, source: PullSource, *, limit: int) -> dict[Scope, int]:
@@ -113,18 +110,11 @@ class SqlPackageReads:
         return {(CounterScope.PROJECT, row.id): row.value for row in rows}
 
     async def page(self, source: PullSource, name: NormalizedName) -> IndexedPage | None:
-        if isinstance(source, GroupPull):
-            rows = await self._transaction.rows(page_statement(source, name))
-        else:
-            rows = await self._transaction.rows(_PAGE_OF_PROJECT, {"project": source, "name": name})
+        rows = await self._transaction.rows(*_PAGE.of(source, name))
         return _indexed_page(rows) if rows else None
 
     async def installable_file(self, source: PullSource, *, sha256: str, file_name: str) -> PackageFile | None:
-        if isinstance(source, GroupPull):
-            row = await self._transaction.row(installable_file_statement(source, sha256, file_name))
-        else:
-            wanted = {"project": source, "sha256": sha256, "file_name": file_name}
-            row = await self._transaction.row(_FILE_OF_PROJECT, wanted)
+        row = await self._transaction.row(*_INSTALLABLE_FILE.of(source, sha256, file_name))
         return PackageFile(**row._asdict()) if row else None
 
     async def core_metadata(self, file_id: PackageFileId) -> bytes | None:
@@ -228,9 +218,29 @@ def installable_file_statement(
     )
 
 
-_INDEX_OF_PROJECT = index_statement(bindparam("project"))
-_PAGE_OF_PROJECT = page_statement(bindparam("project"), bindparam("name"))
-_FILE_OF_PROJECT = installable_file_statement(bindparam("project"), bindparam("sha256"), bindparam("file_name"))
+class _PullStatement:
+    """A statement about what may be pulled: of a project made once, of a group anew for the projects that it opens.
+
+    Args:
+        make: makes it of a source and further values.
+        names: of those values.
+    """
+
+    def __init__(self, make: Callable[..., Select[Any]], *names: str) -> None:
+        self._make = make
+        self._names = names
+        self._of_project = make(bindparam("project"), *map(bindparam, names))
+
+    def of(self, source: PullSource, *values: object) -> tuple[Select[Any], Values | None]:
+        """Return the statement, and what to carry it out with."""
+        if isinstance(source, GroupPull):
+            return self._make(source, *values), None
+        return self._of_project, {"project": source, **dict(zip(self._names, values, strict=True))}
+
+
+_INDEX = _PullStatement(index_statement)
+_PAGE = _PullStatement(page_statement, "name")
+_INSTALLABLE_FILE = _PullStatement(installable_file_statement, "sha256", "file_name")
 
 
 def unleased_statement(created_before: datetime, now: datetime, limit: int) -> Select[Any]:

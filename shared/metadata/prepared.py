@@ -33,6 +33,13 @@ class _Parameter:
     fixed: Any
     process: Process | None
 
+    def bound(self, values: Mapping[str, Any]) -> Any:
+        """Return what stands in its place, as the driver takes it."""
+        if self.fixed is not _ABSENT:
+            return self.fixed
+        value = values[self.name]
+        return value if self.process is None else self.process(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -50,14 +57,7 @@ class Prepared:
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values in the order of their places, as the driver takes them."""
-        return [
-            one.fixed
-            if one.fixed is not _ABSENT
-            else one.process(values[one.name])
-            if one.process is not None
-            else values[one.name]
-            for one in self.parameters
-        ]
+        return [one.bound(values) for one in self.parameters]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> Sequence[Row[Any]]:
         """Return what the driver gave as SQLAlchemy's rows."""

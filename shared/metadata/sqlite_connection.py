@@ -92,11 +92,10 @@ class SqliteConnection:
         Args:
             parameters: where they are given, not even as an empty mapping, the statement was made once.
         """
-        prepared = None if parameters is None else self._statements.find(statement, parameters)
-        if prepared is None or parameters is None:
-            return _read(await to_the_end(self._opened.execute(statement, parameters)))
-        answer = await to_the_end(self.driver.ask(prepared, parameters))
-        return Found(answer.rows, answer.rowcount)
+        if parameters is not None and (prepared := self._statements.find(statement, parameters)) is not None:
+            answer = await to_the_end(self.driver.ask(prepared, parameters))
+            return Found(answer.rows, answer.rowcount)
+        return _read(await to_the_end(self._opened.execute(statement, parameters)))
 
     async def exec_driver_sql(self, statement: str, parameters: Any = None) -> CursorResult[Any]:
         """Carry out a statement that is written out."""
@@ -146,7 +145,8 @@ class SqliteConnection:
             self.is_broken = True
 
     def _note_end(self, end: asyncio.Future[None]) -> None:
-        self.is_broken = end.cancelled() or end.exception() is not None
+        if end.cancelled() or end.exception() is not None:
+            self.is_broken = True
 
     @property
     def _opened(self) -> AsyncConnection:
