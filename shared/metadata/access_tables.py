@@ -1,6 +1,7 @@
 """Tables of access tokens, of the pipelines that job tokens speak for, and of the rules about both."""
 
 from sqlalchemy import JSON, CheckConstraint, Column, Index, Table, UniqueConstraint
+from sqlalchemy.sql.elements import conv
 
 from shared.metadata.schema import (
     id_column,
@@ -106,6 +107,11 @@ protection_rules = Table(
     one_of("minimum_access_level_for_delete", ProtectionLevel),
     time_column("created_at"),
     time_column("updated_at"),
-    UniqueConstraint("project_id", "package_type", "package_name_pattern"),
+    UniqueConstraint(
+        "project_id",
+        "package_type",
+        "package_name_pattern",
+        name=conv("uq_protection_rules_project_id_package_type_package_nam_faa1"),  # 63 characters are the most.
+    ),
     sqlite_autoincrement=True,
 )

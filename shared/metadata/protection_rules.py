@@ -23,6 +23,8 @@ _COLUMNS = (
 _OF_PROJECT = (
     select(*_COLUMNS).where(protection_rules.c.project_id == bindparam("of_project")).order_by(protection_rules.c.id)
 )
+_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("wanted"), projects.c.doomed_at.is_(None))
+_PROJECT_SHARED = _PROJECT.with_for_update(read=True)
 
 
 class SqlProtectionRuleReads:
@@ -62,12 +64,11 @@ class SqlProtectionRuleWrites(SqlProtectionRuleReads):
     """Implements ProtectionRuleWrites."""
 
     async def lock(self, project_id: ProjectId) -> bool:
-        row = await self._transaction.row(
-            select(projects.c.id)
-            .where(projects.c.id == project_id, projects.c.doomed_at.is_(None))
-            .with_for_update(key_share=True)
-        )
-        return row is not None
+        return await self._transaction.row(_PROJECT.with_for_update(key_share=True), {"wanted": project_id}) is not None
+
+    async def hold(self, project_id: ProjectId) -> bool:
+        # Shared, so that uploads to one project do not wait for each other.
+        return await self._transaction.row(_PROJECT_SHARED, {"wanted": project_id}) is not None
 
     async def add(self, project_id: ProjectId, terms: ProtectionTerms) -> ProtectionRule:
         now = self._transaction.now()

@@ -35,6 +35,13 @@ class ProtectionRuleWrites(ProtectionRuleReads, Protocol):
         """Make whoever changes rules of the same project wait; False when the project is gone."""
         ...
 
+    async def hold(self, project_id: ProjectId) -> bool:
+        """Make whoever changes the project's rules wait for this transaction; False when the project is gone.
+
+        To be called before any package is locked.
+        """
+        ...
+
     async def add(self, project_id: ProjectId, terms: ProtectionTerms) -> ProtectionRule:
         """Add a rule. The project is locked, and has no other with this pattern for the type."""
         ...

@@ -39,6 +39,7 @@ class DeletePackage:
         Source: app/services/packages/mark_package_for_destruction_service.rb.
         """
         async with self.store.writing() as rows:
+            await rows.protection_rules.hold(visit.project.id)
             package = await lock_package(rows, visit.project.id, package_id)
             await require_unprotected_delete(rows, visit, package)
             check_unmodified(package.updated_at, unmodified_since)
@@ -80,6 +81,7 @@ class DeletePackageFile:
         Source: lib/api/package_files.rb.
         """
         async with self.store.writing() as rows:
+            await rows.protection_rules.hold(visit.project.id)
             package = await lock_package(rows, visit.project.id, package_id)
             await require_unprotected_file_delete(rows, visit, package)
             file = await rows.packages.file(file_id)

@@ -221,7 +221,7 @@ class UploadPackageFile:
             raise TypeError("an upload has an uploader")
         user = user_of(uploader)
         async with self.store.writing() as rows:
-            if await rows.tenants.project(visit.project.id) is None:
+            if not await rows.protection_rules.hold(visit.project.id):
                 raise NotFound  # It was deleted while the bytes arrived.
             await require_unprotected_push(rows, visit, package_name=form.name)  # By rules of meanwhile, too.
             package, _ = await rows.packages.find_or_add(

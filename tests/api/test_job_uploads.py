@@ -99,7 +99,7 @@ async def test_what_a_job_built_a_job_deletes_as_its_user_may_and_no_link_is_lef
         jobs[level] = await begin(registry, project, user)
     for content, name in ((WHEEL, WHEEL_NAME), (SDIST, SDIST_NAME)):
         assert (await upload(registry, project, jobs[AccessLevel.DEVELOPER], content, name)).status == 201
-    ((package_id, wheel_id),) = await registry.rows("SELECT package_id, min(id) FROM package_files")
+    ((package_id, wheel_id),) = await registry.rows("SELECT package_id, min(id) FROM package_files GROUP BY package_id")
     package = f"/api/v4/projects/{project.id}/packages/{package_id}"
     wheel = f"{package}/package_files/{wheel_id}"
 

@@ -261,7 +261,8 @@ async def test_a_rule_that_is_added_while_a_file_arrives_holds(registry: Registr
 
     before = await registry.traces()
     async with asyncio.TaskGroup() as group, registry.backends.store.writing() as rows:
-        # While this transaction is open nobody sees the rule, and nobody else writes.
+        # While this transaction is open nobody sees the rule, and nobody publishes.
+        assert await rows.protection_rules.lock(project.id)
         await rows.protection_rules.add(
             project.id,
             ProtectionTerms(

@@ -61,6 +61,7 @@ async def test_a_fault_that_nobody_foresaw_is_told_by_its_id_only(
     assert (failed["log_level"], finished(logs)[0]["log_level"]) == ("error", "error")
 
 
+@pytest.mark.embedded("a file on the disk is shorter than its row says")
 async def test_an_answer_that_cannot_be_finished_is_cut_off_and_not_answered_twice(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

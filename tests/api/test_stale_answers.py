@@ -86,7 +86,9 @@ async def _of_nobody(*_: object) -> frozenset[object]:
 @pytest.mark.parametrize(
     ("where", "name", "broken"),
     [
-        pytest.param(SqliteChecks, "hold", _always, marks=pytest.mark.slow),
+        pytest.param(
+            SqliteChecks, "hold", _always, marks=[pytest.mark.slow, pytest.mark.embedded("breaks a look into SQLite")]
+        ),
         (Stamps, "of_all", _none),
         pytest.param(SqlPackageReads, "counters", _of_nothing, marks=pytest.mark.slow),
         pytest.param(SqlTokenReads, "scopes_of", _of_nobody, marks=pytest.mark.slow),

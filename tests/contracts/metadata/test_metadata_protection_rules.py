@@ -1,5 +1,6 @@
 """Package protection rules: ProtectionRuleReads and ProtectionRuleWrites."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -99,3 +100,30 @@ async def test_what_rules_say_counts_for_the_project(store: SqlMetadataStore) ->
         await rows.protection_rules.change(project.id, rule.id, terms=OTHERS[0])
         await rows.protection_rules.remove(project.id, rule.id)
         assert rows._transaction.touched == set()
+
+
+# On SQLite one writer goes at a time anyway.
+@pytest.mark.parametrize("engine", [pytest.param("postgresql", marks=pytest.mark.slow)])
+async def test_those_whom_rules_hold_do_not_wait_for_each_other_and_who_changes_a_rule_waits_for_them(
+    store: SqlMetadataStore, engine: str
+) -> None:
+    assert engine == "postgresql"
+    project = await new_project(store)
+
+    async def add_a_rule() -> None:
+        async with store.writing() as rows:
+            assert await rows.protection_rules.lock(project.id)
+            await rows.protection_rules.add(project.id, TERMS)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group, store.writing() as one:
+        assert await one.protection_rules.hold(project.id)
+        async with store.writing() as two:
+            assert await two.protection_rules.hold(project.id)
+        adding = group.create_task(add_a_rule())
+        done, _ = await asyncio.wait([adding], timeout=0.3)
+        assert not done
+        assert await one.protection_rules.of_project(project.id) == ()
+    async with store.writing() as rows:
+        assert await rows.protection_rules.hold(project.id)
+        assert len(await rows.protection_rules.of_project(project.id)) == 1
+        assert not await rows.protection_rules.hold(ProjectId(999))

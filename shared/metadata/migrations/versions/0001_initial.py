@@ -279,7 +279,8 @@ def _create_access_tables() -> None:
             "project_id",
             "package_type",
             "package_name_pattern",
-            name=op.f("uq_protection_rules_project_id_package_type_package_name_pattern"),
+            # PostgreSQL takes 63 characters. This is what SQLAlchemy made of 64 by MD5, which a FIPS machine has not.
+            name=op.f("uq_protection_rules_project_id_package_type_package_nam_faa1"),
         ),
         sqlite_autoincrement=True,
     )
