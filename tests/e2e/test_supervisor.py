@@ -248,6 +248,11 @@ def test_nohup_keeps_it_running_when_the_terminal_ends(start: LarderStarter) -> 
     assert [line["signal"] for line in larder.events("supervisor.stopping")] == ["SIGTERM"]
 
 
+def _own_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Where the tests run in the background, it is ignored.
+
+
 @pytest.mark.slow
 def test_ctrl_c_reaches_the_supervisor_alone_which_stops_the_others_in_order(tmp_path: Path) -> None:
     keyboard, terminal = pty.openpty()
@@ -261,7 +266,7 @@ def test_ctrl_c_reaches_the_supervisor_alone_which_stops_the_others_in_order(tmp
             stdout=terminal,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it takes no lock
+            preexec_fn=_own_the_terminal,  # noqa: PLW1509 - it takes no lock
         )
     larder = LarderProcess(process, tmp_path / "var", tmp_path / "screen", errors, settings)
     try:
