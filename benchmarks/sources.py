@@ -1,22 +1,19 @@
 """Checkouts of Larder at any commit, each with an environment that has what it needs."""
 
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
-from benchmarks.servers.larder import OURS, Source
-from tests.e2e.environments import environment_of
+from benchmarks.servers.larder import LOCK, Source, our_source, python_of
 from tests.e2e.processes import SOURCE
 
 _HERE = "."
-_LOCK = "requirements.lock"
 
 
 def source_of(commit: str, directory: Path) -> Source:
     """Unpack a commit into the directory; "." is what is checked out here, with all that was changed."""
     if commit == _HERE:
-        return OURS
+        return our_source()
     directory.mkdir(parents=True)
     archive = directory.with_suffix(".tar")
     command = ["git", "-C", str(SOURCE), "archive", "--output", str(archive), commit]
@@ -24,16 +21,10 @@ def source_of(commit: str, directory: Path) -> Source:
     with tarfile.open(archive) as files:
         files.extractall(directory, filter="data")
     archive.unlink()
-    lock = directory / _LOCK
-    if lock.read_bytes() == SOURCE.joinpath(_LOCK).read_bytes():
-        return Source(directory, sys.executable)
-    environment = environment_of(f"larder-{short(commit)}", lock)
-    redis = environment / "share" / "larder"
-    if not redis.exists():
-        # The one that was fetched for ours serves them all.
-        redis.parent.mkdir(exist_ok=True)
-        redis.symlink_to(Path(sys.prefix) / "share" / "larder")
-    return Source(directory, str(environment / "bin" / "python"))
+    lock = directory / LOCK
+    if lock.read_bytes() == SOURCE.joinpath(LOCK).read_bytes():
+        return Source(directory, our_source().python)
+    return Source(directory, python_of(f"larder-{short(commit)}", lock))
 
 
 def short(commit: str) -> str:

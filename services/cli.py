@@ -6,6 +6,7 @@ The one module besides `backends.py` that imports inside functions: each subcomm
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -84,7 +85,7 @@ settings that matter here:
 
 _WORKER = f"""
 Runs one worker on a migrated database, for those who run the parts apart: it checks what was uploaded and carries out
-deletes. SIGTERM lets the running jobs finish. When Redis goes away it ends with code 1: start it again.
+deletes. SIGTERM lets the running jobs finish. When Redis goes away it waits until it is there again.
 
 settings that matter here:
   LARDER_DATABASE_URL, LARDER_BLOB_URL, LARDER_REDIS_URL
@@ -190,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _BAD_SETTINGS
     run: Callable[[Settings, argparse.Namespace], int | None] = options.run
     os.umask(0o077)
+    gc.disable()  # Until all is loaded: nothing of that is garbage, and to look for some is a seventh of the start.
     try:
         return run(read_settings(os.environ), options) or 0
     except KeyboardInterrupt:
@@ -202,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _finish_log()
         print(f"larder: {problem}", file=sys.stderr)
         return exit_code
+    finally:
+        gc.enable()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -338,11 +342,13 @@ def _move(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _begin(settings: Settings, process: str, *, title: str) -> None:
-    """Give this process its log and the name that `ps` shows."""
+    """Give this process its log and the name that `ps` shows, now that it has loaded what it needs."""
     from setproctitle import setproctitle
 
     from shared.log import configure_logging
 
+    gc.freeze()  # What is loaded stays, so no collection needs to look at it again, which would hold up requests.
+    gc.enable()
     setproctitle(title)
     configure_logging(settings.log_format, process=process)
 

@@ -14,7 +14,7 @@ import aiohttp
 from benchmarks.corpus import SMALL, Corpus, small_wheel
 from benchmarks.growth.bulk import add_packages, add_projects, add_tokens
 from benchmarks.servers.forms import form_publication
-from benchmarks.servers.larder import OURS, TOKEN, Source, start_larder
+from benchmarks.servers.larder import TOKEN, Source, start_larder
 from benchmarks.servers.server import Server
 from benchmarks.uploads import publish_all
 from benchmarks.wire import Connection, request_head
@@ -58,7 +58,9 @@ class GrownRegistry:
     group_id: int
 
 
-def start_grown(stack: ExitStack, size: Size, directory: Path, corpus: Corpus, source: Source = OURS) -> GrownRegistry:
+def start_grown(
+    stack: ExitStack, size: Size, directory: Path, corpus: Corpus, source: Source | None = None
+) -> GrownRegistry:
     """Start a registry that has grown to this size, until the stack ends."""
     # It has rows of files that are on no disk, which a scrub would find.
     server = start_larder(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -17,6 +17,7 @@ from benchmarks.servers.forms import form_publication
 from benchmarks.servers.server import Publication, Server, spawn
 from benchmarks.uploads import publish_all
 from tests.backends import new_postgresql_server
+from tests.e2e.environments import environment_of
 from tests.e2e.processes import SOURCE, clean_environment
 from tests.ports import free_port
 
@@ -38,7 +39,24 @@ class Source:
     python: str
 
 
-OURS = Source(SOURCE, sys.executable)
+LOCK = "requirements.lock"
+
+
+@cache
+def our_source() -> Source:
+    """Return what is checked out here, with all that was changed."""
+    return Source(SOURCE, python_of("larder", SOURCE / LOCK))
+
+
+def python_of(name: str, lock: Path) -> str:
+    """Return the Python of an environment as `make run` has it, without what only tests need beside it."""
+    environment = environment_of(name, lock)
+    redis = environment / "share" / "larder"
+    if not redis.exists():
+        # The one that was fetched for the tests serves them all.
+        redis.parent.mkdir(exist_ok=True)
+        redis.symlink_to(Path(sys.prefix) / "share" / "larder")
+    return str(environment / "bin" / "python")
 
 
 def start_larder(
@@ -46,15 +64,17 @@ def start_larder(
     name: str,
     directory: Path,
     *,
-    source: Source = OURS,
+    source: Source | None = None,
     settings: Mapping[str, str] | None = None,
     elsewhere: Callable[[], Sequence[int]] = tuple,
 ) -> Server:
     """Start it with an empty data directory, until the stack ends.
 
     Args:
+        source: None: what is checked out here.
         settings: LARDER_* beyond what `make run` has: `{"DATABASE_URL": ...}`.
     """
+    source = source or our_source()
     directory.mkdir()
     port = free_port()
     base = f"http://127.0.0.1:{port}"
