@@ -7,7 +7,7 @@ import json
 import stat
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -243,11 +243,10 @@ async def running_registry(settings: Settings) -> AsyncIterator[Registry]:
 @asynccontextmanager
 async def running_worker(settings: Settings) -> AsyncIterator[None]:
     """Run the worker in this process until the block ends."""
-    async with (
-        open_backends(settings) as backends,
-        DistributionInspector(InspectionLimits.of(settings.limits)) as inspector,
-        asyncio.TaskGroup() as group,
-    ):
+    inspector = DistributionInspector(InspectionLimits.of(settings.limits))
+    async with open_backends(settings) as backends, AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        # Not entered: its process, which few tests need, is started for the first upload.
+        stack.push_async_exit(inspector)
         worker = create_worker(settings, backends, inspector, metrics=WorkerMetrics(), handles_signals=False)
         has_started = asyncio.Event()
 

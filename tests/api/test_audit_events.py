@@ -271,6 +271,7 @@ async def test_a_change_leaves_one_event_that_tells_who_did_what(scene: Scene) -
         assert found == told
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_told_is_not_done(scene: Scene) -> None:
     await take_no_more(scene.registry.settings.database_url, "audit_events")
     before = await scene.rows()

@@ -137,6 +137,7 @@ async def test_a_stranger_cannot_tell_a_private_project_or_group_from_a_missing_
     assert tried > 500
 
 
+@pytest.mark.slow
 async def test_the_comparison_finds_what_may_be_seen(scene: Scene) -> None:
     registry = scene.registry
     group = await add_group(registry, "shown", visibility=Visibility.PUBLIC)

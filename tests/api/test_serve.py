@@ -108,6 +108,7 @@ async def test_a_request_that_is_under_way_is_finished_after_sigterm_and_nobody_
         assert await api.process.wait() == 0
 
 
+@pytest.mark.slow
 async def test_an_idle_process_ends_at_once_on_ctrl_c(api: ApiProcess) -> None:
     async with api.connected() as idle:
         await idle.send(head("GET", "/-/liveness"))

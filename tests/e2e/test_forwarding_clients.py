@@ -153,6 +153,7 @@ def test_one_index_gives_what_is_ours_and_what_it_needs_from_upstream(
         assert larder.token not in str(headers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_a_name_that_was_ours_is_not_taken_from_upstream(
     larder: LarderProcess, upstream: Upstream, tool: str, tmp_path: Path

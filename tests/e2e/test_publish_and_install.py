@@ -143,6 +143,7 @@ def test_twine_prints_why_it_was_turned_away(
     assert expected in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_twine_prints_the_workers_reason_and_nothing_remains(larder: LarderProcess, tmp_path: Path) -> None:
     wheel = tmp_path / wheel_file_name("broken", "1.0")
     content = bytearray(build_wheel("broken", "1.0"))

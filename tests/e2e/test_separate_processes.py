@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(180)
 _TOKEN = "configured-token-of-the-operator"
 
 
+@pytest.mark.slow
 def test_migrate_makes_the_database_and_a_private_token_and_says_neither(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
 
@@ -172,6 +173,7 @@ def test_a_data_directory_that_may_not_be_written_is_told_in_one_line(tmp_path: 
     )
 
 
+@pytest.mark.slow
 async def test_migrate_api_and_worker_run_apart_and_end_on_sigterm(tmp_path: Path, redis_server: RedisServer) -> None:
     await asyncio.to_thread(_run_apart, tmp_path / "var", redis_server.url)
 

@@ -38,6 +38,7 @@ _CHILDREN = ["larder api", "larder api", "larder worker", "redis-server"]
 # --- what runs ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ps_shows_one_named_process_for_each_part(larder_of_module: LarderProcess) -> None:
     supervisor = larder_of_module.process.pid
     names = [one.title.partition(" /")[0] for one in larder_of_module.members() if one.parent == supervisor]
@@ -113,6 +114,7 @@ def test_what_is_in_the_data_directory_is_private(larder_of_module: LarderProces
     assert {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
+@pytest.mark.slow
 def test_a_second_start_on_the_same_data_directory_is_refused_with_one_line(larder_of_module: LarderProcess) -> None:
     data_dir = larder_of_module.data_dir
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.metadata.store import SqlMetadataStore
 from shared.models import PackageFileStatus, PackageStatus
 from shared.ports.totals_rows import RegistryTotals
@@ -20,6 +22,7 @@ async def test_an_empty_registry_holds_nothing(store: SqlMetadataStore) -> None:
     assert await totals(store) == RegistryTotals({}, {}, 0, None, None)
 
 
+@pytest.mark.slow
 async def test_packages_files_and_bytes_of_all_projects_are_counted(store: SqlMetadataStore) -> None:
     project, other = await new_project(store), await new_project(store, "other")
     await publish(store, project, "published.tar.gz")
