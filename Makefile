@@ -8,6 +8,8 @@
 .PHONY: help run dev test test-all test-faults test-scale soak deploy-check bench bench-compare bench-scale lint types format check audit lock clean \
 	FORCE
 .NOTPARALLEL:
+# Else each process that a registry consists of, and each that the tests start, compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)

@@ -32,7 +32,7 @@ Operation = APIOperation[Any, Any, Any, Any]
 
 DOCUMENT = "/api/v4/openapi.json"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 15
+EXAMPLES = 10
 _RULES = "packages/protection/rules"
 _THINGS: Mapping[str, Mapping[str, Any]] = {
     _RULES: {"package_name_pattern": "my-*", "package_type": "pypi", "minimum_access_level_for_push": "owner"},

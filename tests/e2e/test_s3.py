@@ -1,4 +1,7 @@
-"""`larder serve` with its files in S3, and its rows in either database: real clients, a killed worker, a lost store."""
+"""`larder serve` with its files in S3 and its rows in SQLite: real clients, a killed worker, a lost store.
+
+What has its rows in PostgreSQL as well is tested by the tests that run on both.
+"""
 
 import asyncio
 import os
@@ -10,7 +13,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.backends import PostgresqlServer
 from tests.distributions import build_sdist, build_wheel, module_name, sdist_file_name, wheel_file_name
 from tests.e2e.processes import LarderProcess, running_larder
 from tests.e2e.shell import run_in_shell
@@ -34,24 +36,9 @@ def server() -> Iterator[S3Server]:
         yield running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Give the settings of one of the databases."""
-    if request.param == "sqlite":
-        yield {}
-        return
-    postgresql: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    name = postgresql.create_database()
-    yield {"DATABASE_URL": postgresql.setting(name)}
-    postgresql.drop_database(name)
-
-
 @pytest.fixture
-def larder(
-    tmp_path: Path, server: S3Server, database: dict[str, str], s3_credentials: object
-) -> Iterator[LarderProcess]:
+def larder(tmp_path: Path, server: S3Server, s3_credentials: object) -> Iterator[LarderProcess]:
     settings = {
-        **database,
         "BLOB_URL": server.blob_url(_PREFIX),
         "BLOB_REDIRECT_BYTES": str(_REDIRECT_BYTES),
         "UPLOAD_WAIT_SECONDS": "5",
@@ -153,7 +140,6 @@ async def _delete_all(larder: LarderProcess) -> None:
                 assert response.status == 204
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_an_upload_outlives_its_worker_and_leaves_no_copy_behind(larder: LarderProcess, tmp_path: Path) -> None:
     scratch, content = tmp_path / "var" / "scratch", _large("pkg", "1.0", 40 * 1024 * 1024)
     async with open_client(larder.url, larder.token, larder.project_id) as client:
