@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -107,20 +106,6 @@ async def is_blob_store_there(settings: Settings) -> bool:
     """Say whether the blob store can be opened without being made: where it is no directory it always can."""
     root = _blob_root(settings)
     return root is None or await asyncio.to_thread(root.is_dir)
-
-
-async def has_blobs(settings: Settings) -> bool:
-    """Say whether there is any file in the blob store; one that is not there yet is not made.
-
-    Raises:
-        BlobStoreUnavailable: nobody can tell.
-    """
-    if not await is_blob_store_there(settings):
-        return False
-    async with open_blobs(settings) as blobs, aclosing(blobs.keys(before=date.max)) as keys:
-        async for _ in keys:
-            return True
-    return False
 
 
 @asynccontextmanager

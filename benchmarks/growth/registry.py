@@ -1,7 +1,6 @@
 """Registries of different sizes: a member of a group asks for what is in a project of it, and in the group."""
 
 import asyncio
-import json
 import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import aiohttp
 
 from benchmarks.corpus import SMALL, Corpus, small_wheel
 from benchmarks.growth.bulk import add_packages, add_projects, add_tokens
+from benchmarks.servers.administrator import administrator
 from benchmarks.servers.forms import form_publication
-from benchmarks.servers.larder import TOKEN, Source, start_larder
+from benchmarks.servers.larder import Source, start_larder
 from benchmarks.servers.server import Server
 from benchmarks.uploads import publish_all
-from benchmarks.wire import Connection, request_head
 from benchmarks.wrk import Read
 
 _SEED = "seed"
@@ -102,20 +101,10 @@ def start_grown(
 
 async def _settle(base: str) -> tuple[int, int, str]:
     """Make a private group with a project, and a developer of it; return their ids and a token."""
-    connection = Connection(base)
-
-    async def make(what: str, **fields: object) -> dict[str, object]:
-        body = json.dumps(fields).encode()
-        headers = {"PRIVATE-TOKEN": TOKEN, "Content-Type": "application/json", "Content-Length": str(len(body))}
-        told = await connection.ask(request_head("POST", f"{base}/api/v4/{what}", headers) + body)
-        assert told.status == 201, (what, told)
-        made: dict[str, object] = json.loads(told.body)
-        return made
-
-    group = await make("groups", name="grown", path="grown", visibility="private")
-    project = await make("projects", name="grown", path="grown", namespace_id=group["id"], visibility="private")
-    user = await make("users", email="m@localhost", username="member", name="member", force_random_password=True)
-    await make(f"groups/{group['id']}/members", user_id=user["id"], access_level=_DEVELOPER)
-    token = await make(f"users/{user['id']}/personal_access_tokens", name="bench", scopes=["api"])
-    await connection.close()
-    return int(str(project["id"])), int(str(group["id"])), str(token["token"])
+    async with administrator(base) as make:
+        group = await make("groups", name="grown", path="grown", visibility="private")
+        project = await make("projects", name="grown", path="grown", namespace_id=group["id"], visibility="private")
+        user = await make("users", email="m@localhost", username="member", name="member", force_random_password=True)
+        await make(f"groups/{group['id']}/members", user_id=user["id"], access_level=_DEVELOPER)
+        token = await make(f"users/{user['id']}/personal_access_tokens", name="bench", scopes=["api"])
+    return project["id"], group["id"], token["token"]

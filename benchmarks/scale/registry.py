@@ -1,7 +1,6 @@
 """Registries of different sizes on one PostgreSQL server: a member of a group asks for what is in a project of it."""
 
 import asyncio
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +12,11 @@ import asyncpg
 
 from benchmarks.corpus import small_wheel
 from benchmarks.scale.bulk import DEEP, DEEP_VERSIONS, TEAM, WIDE, Seed, Size, fill
+from benchmarks.servers.administrator import administrator
 from benchmarks.servers.forms import form_publication
-from benchmarks.servers.larder import TOKEN, start_larder
+from benchmarks.servers.larder import start_larder
 from benchmarks.servers.server import Server
 from benchmarks.uploads import publish_all
-from benchmarks.wire import Connection, request_head
 from benchmarks.wrk import Read
 from tests.backends import PostgresqlServer
 
@@ -124,23 +123,12 @@ class _Settled:
 
 async def _settle(base: str) -> _Settled:
     """Make a private group with a project and a subgroup, and a maintainer of it."""
-    connection = Connection(base)
-
-    async def make(what: str, **fields: object) -> dict[str, object]:
-        body = json.dumps(fields).encode()
-        headers = {"PRIVATE-TOKEN": TOKEN, "Content-Type": "application/json", "Content-Length": str(len(body))}
-        told = await connection.ask(request_head("POST", f"{base}/api/v4/{what}", headers) + body)
-        assert told.status == 201, (what, told)
-        made: dict[str, object] = json.loads(told.body)
-        return made
-
     own = {"visibility": "private"}
-    group = await make("groups", name=_GROUP, path=_GROUP, **own)
-    team = await make("groups", name=f"{TEAM}-1", path=f"{TEAM}-1", parent_id=group["id"], **own)
-    project = await make("projects", name=WIDE, path=WIDE, namespace_id=group["id"], **own)
-    user = await make("users", email="m@localhost", username="member", name="member", force_random_password=True)
-    await make(f"groups/{group['id']}/members", user_id=user["id"], access_level=_MAINTAINER)
-    token = await make(f"users/{user['id']}/personal_access_tokens", name="bench", scopes=["api"])
-    await connection.close()
-    group_id, team_id, project_id = (int(str(one["id"])) for one in (group, team, project))
-    return _Settled(group_id, team_id, project_id, str(token["token"]))
+    async with administrator(base) as make:
+        group = await make("groups", name=_GROUP, path=_GROUP, **own)
+        team = await make("groups", name=f"{TEAM}-1", path=f"{TEAM}-1", parent_id=group["id"], **own)
+        project = await make("projects", name=WIDE, path=WIDE, namespace_id=group["id"], **own)
+        user = await make("users", email="m@localhost", username="member", name="member", force_random_password=True)
+        await make(f"groups/{group['id']}/members", user_id=user["id"], access_level=_MAINTAINER)
+        token = await make(f"users/{user['id']}/personal_access_tokens", name="bench", scopes=["api"])
+    return _Settled(group["id"], team["id"], project["id"], token["token"])

@@ -8,10 +8,11 @@ from pathlib import Path
 import structlog
 
 from services.standalone.errors import StartFailed
-from shared.backends import has_blobs, open_store
+from shared.backends import is_blob_store_there, open_blobs, open_store
 from shared.errors import SchemaUnknown
 from shared.models import ProjectId
 from shared.settings import Settings
+from shared.usecases.blob_store_name import holds_blobs
 from shared.usecases.bootstrap import Bootstrap
 
 log = structlog.get_logger()
@@ -59,8 +60,16 @@ async def _other_schema(settings: Settings) -> SchemaUnknown | None:
     return None
 
 
+async def _has_blobs(settings: Settings) -> bool:
+    """Say whether there is any file in the blob store; one that is not there yet is not made."""
+    if not await is_blob_store_there(settings):
+        return False
+    async with open_blobs(settings) as blobs:
+        return await holds_blobs(blobs)
+
+
 async def _migrate(settings: Settings, *, is_empty: bool) -> None:
-    if is_empty and await has_blobs(settings):
+    if is_empty and await _has_blobs(settings):
         raise StartFailed(
             "the database is empty, but files were published to this registry: put the database back from a backup, "
             "or name another place in LARDER_DATA_DIR to begin anew"
