@@ -17,3 +17,8 @@ def is_line(text: str) -> bool:
 def as_line(text: str) -> str:
     """Return the text on one line, with a blank for whatever cannot stand there and for every run of blanks."""
     return " ".join(_UNFIT.sub(" ", text).split())
+
+
+def truncated(text: str, length: int) -> str:
+    """Shorten a text as Rails does: what is left is of just this length, three dots included."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -14,6 +14,8 @@ MAX_NAME_LENGTH = 255
 """How long a part's name may be, and its file name, in characters."""
 
 _EXTENDED = re.compile(r"(?P<charset>utf-8|iso-8859-1)'[^']*'(?P<value>(?:[^%]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
+_PLAIN = "!#$&+^`|"
+"""What RFC 8187 leaves as it is (`attr-char`), beside letters, digits and what `quote` leaves anyway."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -57,7 +59,7 @@ def parse_form_data(header: bytes) -> FormData:
 def attachment(file_name: str) -> str:
     """Return the header of a download of this name, plain and for names beyond ASCII, as GitLab writes it."""
     plain = re.sub(r'[^ -~]|["\\%]', "_", file_name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe=_PLAIN)}"
 
 
 def _decode_extended(text: str) -> str:

@@ -37,6 +37,7 @@ def keyset_headers(
     if following is None:
         return {}
     known = {"page": 1, "pagination": "keyset", "per_page": wanted.size, **parameters}
+    own = {"cursor": encode_cursor(following), "pagination": "keyset"}
     sent = {name: value for name, value in sent_parameters(request) if name in known or name in _ORDER}
-    url = link_url(request, {"cursor": encode_cursor(following)}, sent=list(sent.items()), parameters=known)
+    url = link_url(request, own, sent=list(sent.items()), parameters=known)
     return {hdrs.LINK: f'<{url}>; rel="next"'}

@@ -1,11 +1,12 @@
 """Stream an upload's form: the file part into a blob, the text fields into memory, both within bounds."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 
-from services.api.body import read_chunks
+from services.api.body import read_chunks, read_small
 from services.api.form_parser import Event, FormParser, PartBegins, PartData, PartEnds
 from services.api.header_parameters import parse_parameters
 from shared.errors import FileTooLarge, InvalidForm, InvalidParameters
@@ -74,7 +75,11 @@ async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLi
         FileTooLarge, QuotaExceeded: the file is over a limit, told as soon as that is certain.
         UploadStalled: the client was too slow.
     """
-    parser = FormParser(_boundary(request), max_parts=limits.parts)
+    kind, parameters = _content_type(request)
+    if not request.body_exists or kind == "application/x-www-form-urlencoded":
+        # Such a form holds no file, and its sender is told what is missing.
+        return ReceivedForm(file=None, fields=await _read_url_encoded(request, max_fields=limits.parts))
+    parser = FormParser(_boundary(kind, parameters), max_parts=limits.parts)
     _check_declared_length(request, limits)
     form = _FormInProgress(open_file=open_file, limits=limits)
     received_bytes = 0
@@ -88,17 +93,35 @@ async def read_form(request: web.Request, open_file: OpenFile, *, limits: FormLi
     return ReceivedForm(file=form.file, fields=form.fields)
 
 
-def _boundary(request: web.Request) -> bytes:
+def _content_type(request: web.Request) -> tuple[str, dict[str, str]]:
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
     if coding != "identity":
         raise InvalidForm("the body has a Content-Encoding; send it as it is")
     try:
-        kind, parameters = parse_parameters(request.headers.get(hdrs.CONTENT_TYPE, ""))
-        boundary = parameters.get("boundary", "").encode("ascii")
+        return parse_parameters(request.headers.get(hdrs.CONTENT_TYPE, ""))
     except ValueError:
-        raise InvalidForm("the Content-Type of the body is malformed") from None
+        raise _malformed_type() from None
+
+
+def _malformed_type() -> InvalidForm:
+    return InvalidForm("the Content-Type of the body is malformed")
+
+
+async def _read_url_encoded(request: web.Request, *, max_fields: int) -> dict[str, list[str]]:
+    try:
+        body = (await read_small(request)).decode()
+        return parse_qs(body, keep_blank_values=True, errors="strict", max_num_fields=max_fields)
+    except ValueError:
+        raise InvalidForm("the body is no URL-encoded form") from None
+
+
+def _boundary(kind: str, parameters: Mapping[str, str]) -> bytes:
     if kind != "multipart/form-data":
         raise InvalidForm("the body is not multipart/form-data")
+    try:
+        boundary = parameters.get("boundary", "").encode("ascii")
+    except ValueError:
+        raise _malformed_type() from None
     if not 1 <= len(boundary) <= 70:
         raise InvalidForm("the Content-Type names no boundary of 1 to 70 characters")
     return boundary

@@ -60,7 +60,8 @@ def page_headers(
     """
     total_pages = None if page.total is None else max(1, -(-page.total // wanted.size))
     following = wanted.number + 1 if page.has_more else None
-    previous = wanted.number - 1 if wanted.number > 1 else None
+    is_beyond = total_pages is not None and wanted.number > total_pages
+    previous = wanted.number - 1 if wanted.number > 1 and not is_beyond else None
     ends = {"prev": previous, "next": following, "first": 1, "last": total_pages}
     numbers = {relation: number for relation, number in ends.items() if number is not None}
     sent = sent_parameters(request)
@@ -124,7 +125,7 @@ def link_url(
 
 def _integer(request: web.Request, name: str, *, default: int) -> int | None:
     """Return the parameter as a number, the default when it is absent or blank, None when it is none."""
-    text = request.query.get(name, "").strip()
+    text = request.query.getall(name, [""])[-1].strip()  # The last counts, as elsewhere.
     if not text:
         return default
     return int(text) if _INTEGER.fullmatch(text) else None

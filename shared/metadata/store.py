@@ -80,6 +80,7 @@ class SqlWriting:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.tenants = SqlTenantWrites(transaction)
+        self.tenant_lists = SqlTenantLists(transaction)
         self.tenant_changes = SqlTenantChanges(transaction)
         self.members = SqlMemberWrites(transaction)
         self.tokens = SqlTokenWrites(transaction)

@@ -227,7 +227,7 @@ class SqlTenantWrites(SqlTenantReads):
             projects.c.namespace_id == namespace.id, projects.c.name == name, projects.c.doomed_at.is_(None)
         )
         if await self._transaction.row(same_name):
-            messages["name"] = _TAKEN
+            messages |= {"project_namespace.name": _TAKEN, "name": _TAKEN}
         if messages:
             raise RecordInvalid(messages)
 

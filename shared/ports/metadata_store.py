@@ -154,6 +154,11 @@ class Writing(Protocol):
         ...
 
     @property
+    def tenant_lists(self) -> TenantLists:
+        """Return the calls that list groups, projects and members."""
+        ...
+
+    @property
     def tenant_changes(self) -> TenantChanges:
         """Return the calls that change and delete groups and projects."""
         ...

@@ -41,8 +41,8 @@ class DeletePackage:
         async with self.store.writing() as rows:
             await rows.protection_rules.hold(visit.project.id)
             package = await lock_package(rows, visit.project.id, package_id)
-            await require_unprotected_delete(rows, visit, package)
             check_unmodified(package.updated_at, unmodified_since)
+            await require_unprotected_delete(rows, visit, package)
             doomed = await rows.packages.doom_package(package_id, source=DISPLAYABLE)
             await rows.audit(
                 visitor_event(

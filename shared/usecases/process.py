@@ -11,6 +11,7 @@ import structlog
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from shared.errors import BlobMissing, BlobStoreUnavailable, DistributionRejected, MetadataUnavailable, StorageFull
+from shared.lines import truncated
 from shared.models import CoreMetadata, Digests, Package, PackageFile, PackageFileId, PackageFileStatus, UploadChecks
 from shared.names import canonical_version, normalize_name
 from shared.ports.blob_store import BlobStore
@@ -20,6 +21,7 @@ from shared.ports.metadata_store import AuditEvent, MetadataStore
 from shared.usecases.blob_store_name import bears_another_name
 from shared.usecases.digests import digest_stream
 from shared.usecases.scratch import Scratch
+from shared.usecases.upload import REQUIRES_PYTHON_CHARACTERS
 
 log = structlog.get_logger()
 
@@ -257,7 +259,7 @@ def _lease_end() -> datetime:
 
 def _agrees(declared: str, found: str | None) -> bool:
     """Say whether the form's requires_python is that of the metadata; a form that says nothing agrees."""
-    if not declared or declared == found:
+    if declared in ("", found, truncated(found or "", REQUIRES_PYTHON_CHARACTERS)):
         return True
     try:
         return SpecifierSet(declared) == SpecifierSet(found or "")

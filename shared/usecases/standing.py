@@ -36,7 +36,7 @@ async def level_in_group(rows: Reading, principal: Principal, group: Namespace, 
             return level_of_job(principal, level, is_let_in=True)
 
 
-async def is_member_below(rows: Reading, principal: Principal, group: Namespace, *, now: datetime) -> bool:
+async def is_member_below(rows: Reading | Writing, principal: Principal, group: Namespace, *, now: datetime) -> bool:
     """Say whether the caller is a member of something below the group, where that may decide about something."""
     user = user_of(principal)
     if user is None or may_read_group(principal, group, AccessLevel.NO_ACCESS, is_member_below=False):

@@ -71,18 +71,17 @@ class ListGroups:
 
         Source: lib/api/groups.rb, app/finders/groups_finder.rb.
         """
-        is_ordinary = isinstance(principal, SignedIn) and not principal.user.is_admin
         reach = GroupReach.TOP_LEVEL if query.is_top_level_only else GroupReach.EVERYWHERE
         return await self._page(
-            principal, query, page, reach=reach, parent_id=None, is_own=is_ordinary and not query.all_available
+            principal, query, page, reach=reach, parent_id=None, is_own=_wants_own(principal, query)
         )
 
     async def below(
         self, principal: Principal, parent: Namespace, query: GroupQuery, page: PageRequest, *, reach: GroupReach
     ) -> Page[Namespace]:
-        """Return a page of the groups below this one that the caller may see."""
+        """Return a page of the groups below this one, as `everywhere` does."""
         return await self._page(
-            principal, query, page, reach=reach, parent_id=parent.id, is_own=query.all_available is False
+            principal, query, page, reach=reach, parent_id=parent.id, is_own=_wants_own(principal, query)
         )
 
     async def _page(
@@ -160,3 +159,9 @@ class ListProjects:
 
 def _lowest(level: AccessLevel | None, *, is_owned: bool) -> AccessLevel | None:
     return AccessLevel.OWNER if is_owned else level
+
+
+def _wants_own(principal: Principal, query: GroupQuery) -> bool:
+    """Say whether only groups of the caller are wanted: of those who belong to some, unless they say otherwise."""
+    is_ordinary = isinstance(principal, SignedIn) and not principal.user.is_admin
+    return is_ordinary and not query.all_available

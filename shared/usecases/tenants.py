@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.access import may_own_namespaces
+from shared.access import may_own_namespaces, may_read_group
 from shared.errors import Forbidden, NotFound, RecordInvalid
 from shared.models import (
     AccessLevel,
@@ -18,6 +18,7 @@ from shared.models import (
 )
 from shared.ports.metadata_store import AuditEvent, MetadataStore, Writing
 from shared.principals import SignedIn
+from shared.usecases.standing import is_member_below
 
 _PATH = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]*", re.ASCII)
 _BAD_ENDINGS = (".", ".git", ".atom")
@@ -81,7 +82,6 @@ class CreateGroup:
         """
         if new.parent_id is None and not may_own_namespaces(caller.user):
             raise Forbidden
-        _check_path(new.path, is_top_level=new.parent_id is None)
         async with self.store.writing() as rows:
             settings = await rows.settings.read(InstanceSettings())
             visibility = new.visibility or settings.default_group_visibility
@@ -91,10 +91,13 @@ class CreateGroup:
                 if parent is None or parent.kind is not NamespaceKind.GROUP:
                     raise NotFound("Group")
                 level = await _level(rows, caller, parent)
-                if level < AccessLevel.GUEST and not _is_visible(caller, parent):
+                is_below = await is_member_below(rows, caller, parent, now=datetime.now(UTC))
+                if not may_read_group(caller, parent, level, is_member_below=is_below):
                     raise NotFound("Group")
                 if level < AccessLevel.MAINTAINER:
                     raise Forbidden
+            _check_path(new.path, is_top_level=parent is None)
+            if parent is not None:
                 visibility = new.visibility or min(visibility, parent.visibility, key=_openness)
                 _check_openness(visibility, parent)
             group = await rows.tenants.add_group(
@@ -124,8 +127,9 @@ class CreateProject:
         """Return the new project.
 
         Raises:
+            Forbidden: it would be an external user's own.
             RecordInvalid: the namespace is none that the caller may add to, the path is bad or taken, or the project
-                would be more visible than its group; or it would be an external user's own.
+                would be more visible than its group.
 
         Source: lib/api/projects.rb.
         """
@@ -140,7 +144,7 @@ class CreateProject:
             if namespace is None or await _level(rows, caller, namespace) < AccessLevel.DEVELOPER:
                 raise RecordInvalid({"namespace": ("is not valid",)})
             if namespace.kind is NamespaceKind.USER and not may_own_namespaces(caller.user):
-                raise RecordInvalid({"limit_reached": (_NOT_OF_ITS_OWN,)})
+                raise Forbidden(_NOT_OF_ITS_OWN)
             if namespace.kind is NamespaceKind.GROUP:
                 visibility = new.visibility or min(visibility, namespace.visibility, key=_openness)
                 _check_openness(visibility, namespace)
@@ -176,16 +180,6 @@ async def _level(rows: Writing, caller: SignedIn, namespace: Namespace) -> Acces
     if caller.user.is_admin:
         return AccessLevel.OWNER
     return await rows.tenants.level_in_namespace(caller.user.id, namespace, now=datetime.now(UTC))
-
-
-def _is_visible(caller: SignedIn, namespace: Namespace) -> bool:
-    match namespace.visibility:
-        case Visibility.PUBLIC:
-            return True
-        case Visibility.INTERNAL:
-            return not caller.user.is_external
-        case Visibility.PRIVATE:
-            return False
 
 
 def path_problem(path: str, *, is_top_level: bool) -> str | None:

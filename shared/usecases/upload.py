@@ -62,6 +62,10 @@ class UploadOutcome(Enum):
     """The file is safe; the worker has not finished with it yet."""
 
 
+REQUIRES_PYTHON_CHARACTERS = 255
+"""So many are kept of what a form says. Source: app/models/packages/pypi/metadatum.rb."""
+
+
 @dataclass(frozen=True, slots=True)
 class UploadForm:
     """The fields of an upload, already checked for presence and shape.

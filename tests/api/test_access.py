@@ -134,7 +134,7 @@ async def test_a_token_without_the_scope_is_told_which_would_do(bare_registry: R
     assert (denied.status, denied.body) == (403, body % b"api read_api")
     assert (await read(bare_registry, project, basic("glpat-reader"))).status == 200
     denied = await push(bare_registry, project, basic("glpat-reader"))
-    assert (denied.status, denied.body) == (403, body % b"api")
+    assert (denied.status, denied.body) == (403, body % b"api read_api")
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,8 @@ async def test_a_path_that_is_taken_is_told_in_gitlabs_words(bare_registry: Regi
 async def test_a_projects_path_that_is_taken_is_told_as_an_object(bare_registry: Registry) -> None:
     answer = await bare_registry.post_json("/api/v4/projects", {"name": "packages"})
     assert answer.status == 400
-    assert answer.json["message"]["path"] == ["has already been taken"]
+    taken = ["has already been taken"]
+    assert answer.json == {"message": {"path": taken, "project_namespace.name": taken, "name": taken}}
 
 
 async def test_a_project_in_somebody_elses_namespace_is_refused(bare_registry: Registry) -> None:

@@ -14,7 +14,7 @@ async def test_an_external_user_takes_no_name_at_the_top_and_has_no_projects_of_
     assert (group.status, group.json) == (403, {"message": "403 Forbidden"})
     project = await bare_registry.post_json(f"{API}/projects", {"name": "mine"}, token=token)
     sentence = "Personal project creation is not allowed. Please contact your administrator with questions"
-    assert (project.status, project.json) == (400, {"message": {"limit_reached": [sentence]}})
+    assert (project.status, project.json) == (403, {"message": f"403 Forbidden - {sentence}"})
     told = (await bare_registry.get(f"{API}/user", token=token)).json
     assert (told["can_create_group"], told["can_create_project"]) == (False, False)
 

@@ -200,11 +200,17 @@ async def test_subgroups_are_children_and_descendants_all(bare_registry: Registr
     open_one = await add_group(bare_registry, "open", parent=top, visibility=Visibility.PUBLIC)
     await add_group(bare_registry, "deep", parent=open_one, visibility=Visibility.PUBLIC)
     await add_group(bare_registry, "closed", parent=top)
+    member = await join(bare_registry, top, "member", AccessLevel.GUEST)
+    _, stranger = await bare_registry.add_user("stranger")
     for token, rest, expected in (
         (None, "subgroups", ["top/open"]),
         (None, "descendant_groups", ["top/open/deep", "top/open"]),
         (ROOT_TOKEN, "subgroups", ["top/closed", "top/open"]),
         (ROOT_TOKEN, "descendant_groups?search=d&order_by=id", ["top/open/deep", "top/closed"]),
+        (member, "subgroups", ["top/closed", "top/open"]),
+        (stranger, "subgroups", []),
+        (stranger, "descendant_groups", []),
+        (stranger, "subgroups?all_available=true", ["top/open"]),
     ):
         assert paths(await bare_registry.get(f"{API}/top/{rest}", token=token)) == expected
 
@@ -324,3 +330,23 @@ async def test_a_deleted_group_is_gone_at_once_and_its_packages_soon(registry: R
     await Sweep(registry.backends.store, registry.backends.queue)()
     assert await rows_of(registry, "SELECT status FROM packages") == ["pending_destruction"]
     assert await rows_of(registry, "SELECT status FROM package_files") == ["pending_destruction"]
+
+
+async def test_whether_somebody_may_add_a_subgroup_is_told_before_what_is_wrong_with_it(
+    bare_registry: Registry,
+) -> None:
+    hidden = await add_group(bare_registry, "hidden")
+    below = await add_group(bare_registry, "below", parent=hidden)
+    seen = await add_group(bare_registry, "seen", visibility=Visibility.PUBLIC)
+    _, stranger = await bare_registry.add_user("stranger")
+    below_only = await join(bare_registry, below, "below", AccessLevel.OWNER)
+    for token, parent, told in (
+        (stranger, hidden, (404, NOT_FOUND)),
+        (stranger, seen, (403, FORBIDDEN)),
+        (below_only, hidden, (403, FORBIDDEN)),
+    ):
+        for path in ("fine", "-bad"):
+            answer = await send(
+                bare_registry, "POST", API, {"name": "x", "path": path, "parent_id": parent.id}, token=token
+            )
+            assert (answer.status, answer.body) == told, (path, parent.path)

@@ -162,5 +162,5 @@ async def test_a_token_that_can_only_read_may_fetch_and_not_change(bare_registry
     assert denied.status == 403
     assert denied.body == (
         b'{"error":"insufficient_scope","error_description":"The request requires higher privileges than provided by '
-        b'the access token.","scope":"api"}'
+        b'the access token.","scope":"api read_api"}'
     )

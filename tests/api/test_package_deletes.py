@@ -254,6 +254,16 @@ async def test_a_condition_that_holds_or_says_nothing_is_no_hindrance(bare_regis
     assert await delete(bare_registry, url_of(file), If_Unmodified_Since=told) == (204, b"")
 
 
+async def test_what_has_changed_is_told_before_what_a_rule_keeps(bare_registry: Registry) -> None:
+    project = await bare_registry.add_project("app")
+    file = await publish(bare_registry, project.id)
+    await protect(bare_registry, project, "pkg", push=None, delete=ProtectionLevel.OWNER)
+    user, token = await bare_registry.add_user("maintainer")
+    await bare_registry.add_member(project, user, AccessLevel.MAINTAINER)
+    for since, told in ((http_date(file.created_at - HOUR), 412), (http_date(file.created_at + HOUR), 403)):
+        assert (await delete(bare_registry, package_url(file), token=token, If_Unmodified_Since=since))[0] == told
+
+
 async def test_whoever_has_not_seen_the_newest_file_does_not_delete_it(bare_registry: Registry) -> None:
     file = await publish(bare_registry)
     seen = await package_of(bare_registry, file)

@@ -218,7 +218,7 @@ async def test_a_token_needs_the_scope_and_other_methods_are_not_served(bare_reg
     await bare_registry.add_token(user, "glpat-that-only-reads", scopes=("read_api",))
     assert (await bare_registry.get(rules_of(project), token="glpat-that-only-reads")).json == []
     refused = await send(bare_registry, "POST", rules_of(project), NEW, token="glpat-that-only-reads")
-    assert (refused.status, refused.json["error"], refused.json["scope"]) == (403, "insufficient_scope", "api")
+    assert (refused.status, refused.json["error"], refused.json["scope"]) == (403, "insufficient_scope", "api read_api")
     for url, method, allowed in (
         (rules_of(project), "PUT", "GET, HEAD, POST"),
         (f"{rules_of(project)}/1", "PUT", "DELETE, PATCH"),

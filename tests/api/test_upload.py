@@ -191,3 +191,21 @@ async def test_spellings_of_one_version_are_one_package(registry: Registry) -> N
     other = build_wheel("pkg", "1.0.0")
     assert (await registry.upload(other, version="1.0.0", file_name=wheel_file_name("pkg", "1.0.0"))).status == 201
     assert await registry.traces() == {"packages": 1, "package_files": 2, "blobs": 2}
+
+
+async def test_a_requires_python_that_is_longer_than_what_is_kept_of_it_is_no_error(registry: Registry) -> None:
+    long = ",".join([">=3.8", *(f"!=3.9.{number}" for number in range(60))])
+    assert len(long) > 255
+    wheel = build_wheel("pkg", "1.0", requires_python=long)
+    assert (await registry.upload(wheel, requires_python=long)).status == 201
+    (file,) = (await registry.page("pkg"))["files"]
+    assert file["requires-python"] == long
+    other = long.replace(">=3.8", ">=3.7")
+    assert (
+        await registry.upload(
+            build_wheel("pkg", "2.0", requires_python=other),
+            version="2.0",
+            file_name="pkg-2.0-py3-none-any.whl",
+            requires_python=long,
+        )
+    ).status == 400

@@ -43,6 +43,9 @@ async def test_a_body_of_unknown_length_is_taken(registry: Registry) -> None:
         (CONTENT + END, "name is missing, version is missing"),
         (NAME + VERSION + part("content", b"text") + END, "content is invalid"),
         (NAME + VERSION + part("content", b"", file_name="") + END, "content is missing"),
+        (NAME + VERSION + part("content", b"") + END, "content is missing"),
+        (NAME + VERSION + CONTENT + part("sha256_digest", b"") + END, "sha256_digest is invalid"),
+        (NAME + VERSION + CONTENT + part("sha256_digest", b" %s" % (b"a" * 64)) + END, "sha256_digest is invalid"),
         (NAME + VERSION + CONTENT + part("content", b"text") + END, "content is invalid"),
         (NAME + VERSION + CONTENT + CONTENT + END, "content is invalid"),
         (NAME + NAME + VERSION + CONTENT + END, "name is invalid"),
@@ -50,7 +53,7 @@ async def test_a_body_of_unknown_length_is_taken(registry: Registry) -> None:
         (part("summary", b"a\0b") + NAME + VERSION + CONTENT + END, "summary is invalid"),
         (NAME + VERSION + CONTENT, "the form ends before its closing boundary"),
         ((NAME + VERSION + CONTENT)[:-100], "the form ends before its closing boundary"),
-        (b"", "the form ends before its closing boundary"),
+        (b"", "content is missing, name is missing, version is missing"),
         (b"--" + BOUNDARY.encode(), "the form ends before its closing boundary"),
         (b"no form at all" * 100, "the body does not begin with the boundary that its Content-Type names"),
         (
@@ -74,6 +77,31 @@ async def test_a_form_that_is_none_is_refused_with_a_reason_and_leaves_no_trace(
 ) -> None:
     assert await post_form(bare_registry, form) == (400, f'{{"error":"{error}"}}'.encode())
     assert await bare_registry.traces() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        (b"", "content is missing, name is missing, version is missing"),
+        (b"name=pkg&version=1.0", "content is missing"),
+        (b"name=pkg&version=1.0&content=text", "content is invalid"),
+        (b"name=%FF", "the body is no URL-encoded form"),
+    ],
+)
+async def test_a_form_that_can_hold_no_file_is_told_what_is_missing(
+    bare_registry: Registry, form: bytes, error: str
+) -> None:
+    answer = await post_form(bare_registry, form, content_type="application/x-www-form-urlencoded")
+    assert answer == (400, f'{{"error":"{error}"}}'.encode())
+    assert await bare_registry.traces() == NOTHING
+
+
+async def test_who_sends_nothing_is_told_what_is_missing(bare_registry: Registry) -> None:
+    answer = await bare_registry.ask("POST", bare_registry.pypi_of(bare_registry.project_id))
+    assert (answer.status, answer.json) == (
+        400,
+        {"error": "content is missing, name is missing, version is missing"},
+    )
 
 
 @pytest.mark.parametrize(

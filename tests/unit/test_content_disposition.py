@@ -61,5 +61,6 @@ def test_any_bytes_are_a_name_or_an_invalid_form(header: bytes) -> None:
 
 
 def test_a_download_is_named_twice_so_that_every_client_reads_one() -> None:
+    assert attachment("a-1!1.0+b.whl") == "attachment; filename=\"a-1!1.0+b.whl\"; filename*=UTF-8''a-1!1.0+b.whl"
     assert attachment("a-1.0.tar.gz") == "attachment; filename=\"a-1.0.tar.gz\"; filename*=UTF-8''a-1.0.tar.gz"
     assert attachment('p\u00e4"\n.whl') == "attachment; filename=\"p___.whl\"; filename*=UTF-8''p%C3%A4%22%0A.whl"

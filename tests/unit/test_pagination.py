@@ -25,6 +25,7 @@ def _request(query: str) -> Request:
         ("?page=0&per_page=101", PageRequest(1, 100)),
         ("?page=-7&per_page=", PageRequest(1, 20)),
         ("?page=99999999999999999999", PageRequest(2**31, 20)),
+        ("?page=1&page=2&per_page=5&per_page=6", PageRequest(2, 6)),
     ],
 )
 def test_a_page_is_read_from_the_query(query: str, expected: PageRequest) -> None:
@@ -77,6 +78,13 @@ def test_an_empty_list_has_one_page() -> None:
 
     assert (headers["X-Total-Pages"], headers["X-Next-Page"], headers["X-Prev-Page"]) == ("1", "", "")
     assert 'rel="last"' in headers["Link"]
+
+
+def test_a_page_beyond_the_last_has_no_neighbours() -> None:
+    headers = page_headers(_request("?page=99"), PageRequest(99, 20), Page((), total=2, has_more=False), parameters={})
+
+    assert (headers["X-Page"], headers["X-Next-Page"], headers["X-Prev-Page"]) == ("99", "", "")
+    assert 'rel="prev"' not in headers["Link"]
 
 
 def test_a_list_too_long_to_count_has_neither_totals_nor_a_last_page() -> None:

@@ -72,7 +72,10 @@ def _invalid_token(description: str) -> Answer:
 
 
 def _insufficient_scope(error: errors.InsufficientScope) -> Answer:
-    scopes = " ".join(error.accepted)
+    accepted = error.accepted
+    if "api" in accepted:
+        accepted = tuple(dict.fromkeys(("api", "read_api", *accepted)))  # GitLab tells it where it is not enough, too.
+    scopes = " ".join(accepted)
     return Answer(403, {"error": "insufficient_scope", "error_description": _INSUFFICIENT, "scope": scopes})
 
 

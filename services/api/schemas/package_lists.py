@@ -115,10 +115,11 @@ def read_package_file_order(parameters: Mapping[str, Any]) -> tuple[PackageFileO
 
 
 def _query(found: Mapping[str, Any]) -> PackageQuery:
+    version: str = found.get("package_version", "")
     return PackageQuery(
         package_type=found["package_type"],
         words=found["package_name"],
-        version=found.get("package_version", "").strip() or None,
+        version=version if version.strip() else None,
         status=found["status"],
         order=PackageOrder(found["order_by"] or PackageOrder.CREATED_AT),
         is_descending=found["sort"] is Direction.DESCENDING,

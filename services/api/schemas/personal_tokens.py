@@ -115,12 +115,13 @@ def read_rotation(parameters: Mapping[str, Any]) -> date | None:
 
 
 def read_token_filter(parameters: Mapping[str, Any]) -> TokenFilter:
-    """Return which tokens these parameters ask for; those that are empty ask for nothing.
+    """Return which tokens these parameters ask for; those that are empty ask for nothing, where no word is wanted.
 
     Raises:
         InvalidParameters: one of them is malformed.
     """
-    wanted = TokenFilterSchema().read({name: value for name, value in parameters.items() if value != ""})
+    told = {name: value for name, value in parameters.items() if value != "" or name in ("state", "sort")}
+    wanted = TokenFilterSchema().read(told)
     state = wanted["state"]
     return TokenFilter(
         user_id=None if wanted["user_id"] is None else UserId(wanted["user_id"]),

@@ -12,11 +12,11 @@ from marshmallow import ValidationError, fields
 from services.api.credentials import SECRET_PARAMETERS
 from services.api.multipart import FILE_FIELD, ReceivedFile, ReceivedForm
 from services.api.schemas.grape import INVALID, MISSING, GrapeSchema, JsonSchema
-from shared.lines import as_line
-from shared.usecases.upload import UploadForm
+from shared.lines import as_line, truncated
+from shared.usecases.upload import REQUIRES_PYTHON_CHARACTERS, UploadForm
 
 _TRUNCATED = {
-    "requires_python": 255,
+    "requires_python": REQUIRES_PYTHON_CHARACTERS,
     "metadata_version": 16,
     "author_email": 2048,
     "description": 4000,
@@ -59,19 +59,26 @@ class _Single(fields.Field[str]):
 
 
 class _Digest(_Single):
-    """A digest in hexadecimal, in either case; an empty one says nothing."""
+    """A digest in hexadecimal, in either case.
 
-    def __init__(self, *, length: int) -> None:
+    Args:
+        may_be_blank: a blank one says nothing.
+    """
+
+    def __init__(self, *, length: int, may_be_blank: bool = True) -> None:
         super().__init__()
         self.length = length
+        self.may_be_blank = may_be_blank
 
     @property
     def json_schema(self) -> JsonSchema:
         return {"type": "string", "pattern": f"^[0-9A-Fa-f]{{{self.length}}}$"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs).strip()
-        if text and (len(text) != self.length or not _HEX.fullmatch(text)):
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if self.may_be_blank and not (text := text.strip()):
+            return ""
+        if len(text) != self.length or not _HEX.fullmatch(text):
             raise ValidationError(INVALID)
         return text.lower()
 
@@ -84,7 +91,7 @@ class UploadSchema(GrapeSchema):
     version = _Single(required=True, error_messages={"required": MISSING})
     requires_python = _Single()
     md5_digest = _Digest(length=32)
-    sha256_digest = _Digest(length=64)
+    sha256_digest = _Digest(length=64, may_be_blank=False)
     blake2_256_digest = _Digest(length=64)
     metadata_version = _Single()
     author_email = _Single()
@@ -109,11 +116,13 @@ def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, Rec
     """
     sent = {name: values for name, values in form.fields.items() if takes_md5 or name != _MD5}
     parameters: dict[str, Any] = dict(sent)
-    if form.file is not None and FILE_FIELD not in form.fields:
-        parameters[FILE_FIELD] = form.file
+    if not any(form.fields.get(FILE_FIELD, ())):
+        parameters.pop(FILE_FIELD, None)  # A blank text is none.
+        if form.file is not None:
+            parameters[FILE_FIELD] = form.file
     upload = UploadSchema().read(parameters)
     file: ReceivedFile = upload[FILE_FIELD]
-    kept = {name: [_truncate(upload[name], length)] for name, length in _TRUNCATED.items() if name in upload}
+    kept = {name: [truncated(upload[name], length)] for name, length in _TRUNCATED.items() if name in upload}
     return UploadForm(
         name=upload["name"],
         version=upload["version"],
@@ -123,8 +132,3 @@ def read_upload(form: ReceivedForm, *, takes_md5: bool) -> tuple[UploadForm, Rec
         attestations=upload.get(_ATTESTATIONS, "").strip() or None,
         fields={name: values for name, values in (sent | kept).items() if name not in _NOT_KEPT},
     ), file
-
-
-def _truncate(text: str, length: int) -> str:
-    """Shorten a text as Rails does: what is left is of just this length, three dots included."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
