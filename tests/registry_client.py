@@ -34,11 +34,12 @@ class RegistryClient:
     project_id: int
 
     async def upload(self, content: bytes, *, file_name: str, name: str, version: str, **fields: str) -> Answer:
-        """Upload one file in the order in which twine sends its fields: the file last."""
+        """Upload one file in the order in which twine sends its fields: the file last. Empty ones are not sent."""
         form = aiohttp.FormData(quote_fields=False)
         declared = {"name": name, "version": version, "sha256_digest": hashlib.sha256(content).hexdigest(), **fields}
         for key, value in declared.items():
-            form.add_field(key, value)
+            if value:
+                form.add_field(key, value)
         form.add_field("content", io.BytesIO(content), filename=file_name, content_type="application/octet-stream")
         async with self.session.post(f"{self._pypi}/", data=form) as response:
             return Answer(response.status, await response.json(), response.headers)
