@@ -119,8 +119,8 @@ async def test_a_project_is_refused_whose_path_or_name_is_taken_in_its_namespace
         for path, name, attributes in (
             ("APP", "Another", ["path"]),
             ("sub", "Another", ["path"]),
-            ("app2", "The app", ["name"]),
-            ("app", "The app", ["path", "name"]),
+            ("app2", "The app", ["project_namespace.name", "name"]),
+            ("app", "The app", ["path", "project_namespace.name", "name"]),
         ):
             with pytest.raises(RecordInvalid) as refused:
                 await add_project(rows, team, path, name=name)
