@@ -105,9 +105,11 @@ class RedisServer:
         try:
             async with asyncio.timeout(1):
                 reader, writer = await asyncio.open_unix_connection(self._directory / "s")
-                writer.write(b"PING\r\n")
-                answer = await reader.readline()
-                writer.close()
+                try:
+                    writer.write(b"PING\r\n")
+                    answer = await reader.readline()
+                finally:
+                    writer.close()
                 await writer.wait_closed()
         except OSError:
             return False

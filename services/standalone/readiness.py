@@ -25,9 +25,11 @@ async def _is_ready(address: Address) -> bool:
     try:
         async with asyncio.timeout(_ATTEMPT_SECONDS):
             reader, writer = await asyncio.open_connection(address.host, address.port)
-            writer.write(request.encode("ascii"))
-            answer = await reader.read(_ANSWER_BYTES)
-            writer.close()
+            try:
+                writer.write(request.encode("ascii"))
+                answer = await reader.read(_ANSWER_BYTES)
+            finally:
+                writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError):
         return False

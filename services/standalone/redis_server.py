@@ -93,9 +93,11 @@ class EmbeddedRedis:
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._socket)
-                writer.write(b"PING\r\n")
-                answer = await reader.readline()
-                writer.close()
+                try:
+                    writer.write(b"PING\r\n")
+                    answer = await reader.readline()
+                finally:
+                    writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError):
             return False
