@@ -8,7 +8,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from shared.distributions.archives import shown
-from shared.distributions.metadata_rules import broken_rules, listed
+from shared.distributions.metadata_rules import MAX_VALUE_CHARACTERS, broken_rules, listed
 from shared.errors import DistributionRejected
 from shared.lines import is_line
 from shared.metadata_headers import parse_fields
@@ -19,8 +19,6 @@ _READABLE = frozenset({"1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "
 _ABSENT = frozenset({"", "UNKNOWN"})
 """How setuptools used to write a field that it had no value for."""
 _MAX_FIELD_CHARACTERS = 255
-_MAX_REQUIRES_PYTHON_CHARACTERS = 2_000
-"""A file that says more is not refused for a form that was truncated; see `metadata_rules` for the bound."""
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "Name": partial(canonicalize_name, validate=True),
     "Version": Version,
@@ -88,7 +86,7 @@ def _field(fields: Mapping[str, object], unparsed: Mapping[str, object], header:
     if not isinstance(value, str):
         return None
     text = " ".join(value.split())
-    most = _MAX_REQUIRES_PYTHON_CHARACTERS if header == "Requires-Python" else _MAX_FIELD_CHARACTERS
+    most = MAX_VALUE_CHARACTERS if header == "Requires-Python" else _MAX_FIELD_CHARACTERS
     if len(text) > most or not is_line(text):
         raise DistributionRejected(f"{header} in the metadata is too long or holds control characters")
     return None if text in _ABSENT else text

@@ -45,7 +45,7 @@ _CHECKED = (
     "requires_python",
 )
 """What `packaging.metadata` has rules for, but for name and version: the caller has its own."""
-_MAX_VALUE_CHARACTERS = 2_000
+MAX_VALUE_CHARACTERS = 2_000
 """Some parsers take longer by the square. The longest requirements in use have a few hundred characters."""
 _MAX_CHARACTERS = 256 * 1024
 """Of all that is checked, which takes a few tenths of a second. The largest in use have a quarter of it."""
@@ -66,9 +66,9 @@ def broken_rules(fields: RawMetadata, *, metadata_version: str, has_license_file
     broken = [_NEVER_A_STANDARD] if metadata_version == "2.0" else []
     checked = _checkable(fields, Version(metadata_version))
     for key, values in list(checked.items()):
-        if max(map(len, values), default=0) > _MAX_VALUE_CHARACTERS:
+        if max(map(len, values), default=0) > MAX_VALUE_CHARACTERS:
             del checked[key]
-            broken.append(f"{_header(key)!r} has a value of more than {_MAX_VALUE_CHARACTERS} characters")
+            broken.append(f"{_header(key)!r} has a value of more than {MAX_VALUE_CHARACTERS} characters")
     if sum(len(value) for values in checked.values() for value in values) > _MAX_CHARACTERS:
         return [*broken, f"more than {_MAX_CHARACTERS} characters are there to be checked"]
     for key, values in checked.items():

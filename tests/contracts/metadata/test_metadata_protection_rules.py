@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.metadata.store import SqlMetadataStore
 from shared.models import CounterScope, ProjectId
 from shared.protection import ProtectedPackageType, ProtectionLevel, ProtectionRuleId, ProtectionTerms
+from tests.contracts.metadata.locks import until_somebody_waits
 from tests.contracts.metadata.sample_rows import new_project
 
 TERMS = ProtectionTerms(
@@ -120,8 +121,8 @@ async def test_those_whom_rules_hold_do_not_wait_for_each_other_and_who_changes_
         async with store.writing() as two:
             assert await two.protection_rules.hold(project.id)
         adding = group.create_task(add_a_rule())
-        done, _ = await asyncio.wait([adding], timeout=0.3)
-        assert not done
+        await until_somebody_waits(store)
+        assert not adding.done()
         assert await one.protection_rules.of_project(project.id) == ()
     async with store.writing() as rows:
         assert await rows.protection_rules.hold(project.id)

@@ -11,6 +11,7 @@ from shared.models import CounterScope, PackageFile, PackageFileStatus, Project,
 from shared.names import NormalizedName
 from shared.ports.pull_sources import GroupPull
 from shared.status_markers import UNMARKED, NameStatus, StatusMarker
+from tests.contracts.metadata.locks import until_somebody_waits
 from tests.contracts.metadata.sample_rows import (
     add_group,
     add_project,
@@ -209,8 +210,8 @@ async def test_uploads_that_hold_a_name_do_not_wait_for_each_other_and_closing_i
             async with store.writing() as two:
                 assert await two.package_names.hold(project.id, DEMO) == UNMARKED
             closing = group.create_task(mark(store, project, ARCHIVED))
-            done, _ = await asyncio.wait([closing], timeout=0.3)
-            assert not done
+            await until_somebody_waits(store)
+            assert not closing.done()
         assert await closing
 
 
