@@ -16,6 +16,7 @@ _ACTIVE = literal(NameStatus.ACTIVE, package_names.c.status.type)
 _MARKER = select(package_names.c.status, package_names.c.status_reason.label("reason")).where(
     package_names.c.project_id == bindparam("of_project"), package_names.c.normalized_name == bindparam("of_name")
 )
+_MARKER_LOCKED = _MARKER.with_for_update()
 _MARKER_SHARED = _MARKER.with_for_update(read=True)
 
 
@@ -37,7 +38,7 @@ class SqlPackageNameWrites(SqlPackageNameReads):
         return _marker(await self._transaction.row(_MARKER_SHARED, _named(project_id, name)))
 
     async def lock(self, project_id: ProjectId, name: NormalizedName) -> StatusMarker | None:
-        return _marker(await self._transaction.row(_MARKER.with_for_update(), _named(project_id, name)))
+        return _marker(await self._transaction.row(_MARKER_LOCKED, _named(project_id, name)))
 
     async def mark(self, project_id: ProjectId, name: NormalizedName, *, marker: StatusMarker) -> bool:
         marked = update(package_names).where(*_is_it(project_id, name))

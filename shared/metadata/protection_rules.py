@@ -24,6 +24,7 @@ _OF_PROJECT = (
     select(*_COLUMNS).where(protection_rules.c.project_id == bindparam("of_project")).order_by(protection_rules.c.id)
 )
 _PROJECT = select(projects.c.id).where(projects.c.id == bindparam("wanted"), projects.c.doomed_at.is_(None))
+_PROJECT_LOCKED = _PROJECT.with_for_update(key_share=True)
 _PROJECT_SHARED = _PROJECT.with_for_update(read=True)
 
 
@@ -64,7 +65,7 @@ class SqlProtectionRuleWrites(SqlProtectionRuleReads):
     """Implements ProtectionRuleWrites."""
 
     async def lock(self, project_id: ProjectId) -> bool:
-        return await self._transaction.row(_PROJECT.with_for_update(key_share=True), {"wanted": project_id}) is not None
+        return await self._transaction.row(_PROJECT_LOCKED, {"wanted": project_id}) is not None
 
     async def hold(self, project_id: ProjectId) -> bool:
         # Shared, so that uploads to one project do not wait for each other.
