@@ -40,6 +40,10 @@ def session_members(session: int) -> list[Running]:
     return sorted((one for one in found if one and one.session == session), key=lambda one: one.pid)
 
 
+CHILDREN = ["larder api", "larder api", "larder worker", "redis-server"]
+"""What a registry with two API processes consists of, beside its supervisor."""
+
+
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with these LARDER_* settings and no others: `{"PORT": "0"}`.
 

@@ -1,39 +1,29 @@
-"""`larder serve` as an operator meets it: what runs, what comes back when it dies, and how it stops."""
+"""`larder serve` as an operator meets it: what runs, what comes back when it dies, and where it may be."""
 
 import asyncio
-import fcntl
 import json
 import os
-import pty
 import signal
-import socket
 import stat
 import subprocess
-import termios
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import LarderStarter
 from tests.e2e.processes import (
+    CHILDREN,
     START_SECONDS,
     LarderProcess,
-    clean_environment,
-    larder_command,
     run_larder,
     running_larder,
-    session_members,
 )
 from tests.redis_server import RedisServer
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
-
-_CHILDREN = ["larder api", "larder api", "larder worker", "redis-server"]
-
 
 # --- what runs ------------------------------------------------------------------------------------------------------
 
@@ -43,7 +33,7 @@ def test_ps_shows_one_named_process_for_each_part(larder_of_module: LarderProces
     supervisor = larder_of_module.process.pid
     names = [one.title.partition(" /")[0] for one in larder_of_module.members() if one.parent == supervisor]
 
-    assert sorted(names) == _CHILDREN
+    assert sorted(names) == CHILDREN
     assert larder_of_module.pids("larder serve") == [supervisor]
 
 
@@ -52,7 +42,7 @@ def test_each_child_has_its_own_process_group_in_the_supervisors_session(larder_
     members = larder_of_module.members()
     children = [one for one in members if one.parent == supervisor]
 
-    assert len(children) == len(_CHILDREN)
+    assert len(children) == len(CHILDREN)
     assert all(one.group == one.pid for one in children)
     assert {one.session for one in members} == {supervisor}
 
@@ -220,158 +210,6 @@ def test_connections_made_while_no_api_process_runs_are_answered_by_the_next_one
     assert _user(larder, larder.token) == 200
 
 
-# --- how it stops ---------------------------------------------------------------------------------------------------
-
-
-def test_sigterm_stops_the_apis_then_the_worker_then_redis_and_leaves_nothing(larder: LarderProcess) -> None:
-    assert larder.stop() == 0
-
-    assert _stopped(larder) == _CHILDREN
-    assert [line["exit_code"] for line in larder.events("process.stopped")] == [0, 0, 0, 0]
-    _nothing_is_left(larder)
-    assert not larder.events("process.died")
-
-
-@pytest.mark.slow
-def test_the_end_of_the_terminal_stops_it_in_order_too(larder: LarderProcess) -> None:
-    assert larder.stop(signal.SIGHUP) == 0
-
-    assert _stopped(larder) == _CHILDREN
-    _nothing_is_left(larder)
-
-
-@pytest.mark.slow
-def test_nohup_keeps_it_running_when_the_terminal_ends(start: LarderStarter) -> None:
-    larder = start(command=["nohup", *larder_command("serve")]).wait_until_ready()
-
-    larder.process.send_signal(signal.SIGHUP)
-
-    assert larder.stop(signal.SIGTERM) == 0
-    assert [line["signal"] for line in larder.events("supervisor.stopping")] == ["SIGTERM"]
-
-
-def _own_the_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Where the tests run in the background, it is ignored.
-
-
-@pytest.mark.slow
-def test_ctrl_c_reaches_the_supervisor_alone_which_stops_the_others_in_order(tmp_path: Path) -> None:
-    keyboard, terminal = pty.openpty()
-    errors = tmp_path / "errors"
-    settings = {"DATA_DIR": str(tmp_path / "var"), "PORT": "0", "API_PROCESSES": "2"}
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(
-            larder_command("serve"),
-            env=clean_environment(settings),
-            stdin=terminal,
-            stdout=terminal,
-            stderr=stderr,
-            start_new_session=True,
-            preexec_fn=_own_the_terminal,  # noqa: PLW1509 - it takes no lock
-        )
-    larder = LarderProcess(process, tmp_path / "var", tmp_path / "screen", errors, settings)
-    try:
-        with os.fdopen(os.dup(keyboard), encoding="utf-8") as screen:
-            larder.output.write_text("".join(iter(screen.readline, "Stop with Ctrl-C.\n")) + "Stop with Ctrl-C.\n")
-        larder.wait_until_ready()
-
-        os.write(keyboard, b"\x03")
-
-        assert process.wait(60) == 0
-        assert _stopped(larder) == _CHILDREN
-        assert [line["exit_code"] for line in larder.events("process.stopped")] == [0, 0, 0, 0]
-        _nothing_is_left(larder)
-    finally:
-        larder.end()
-        os.close(keyboard)
-        os.close(terminal)
-
-
-@pytest.mark.slow
-def test_a_request_in_flight_is_finished_before_the_worker_and_redis_stop(larder: LarderProcess) -> None:
-    host, port = "127.0.0.1", int(larder.url.rpartition(":")[2])
-    with socket.create_connection((host, port), timeout=30) as connection:
-        connection.sendall(b"POST /api/v4/groups HTTP/1.1\r\nHost: larder\r\nConnection: close\r\n")
-        connection.sendall(f"PRIVATE-TOKEN: {larder.token}\r\n".encode())
-        connection.sendall(b"Content-Type: application/json\r\nContent-Length: 30\r\nExpect: 100-continue\r\n\r\n")
-        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
-        larder.process.terminate()
-        wait_for(
-            lambda: len(larder.pids("larder api")) == 1,
-            what="the idle API process stopped",
-            timeout_seconds=START_SECONDS,
-        )
-        assert larder.pids("larder worker")
-        assert larder.pids("redis-server")
-
-        connection.sendall(b'{"name":"late","path":"late"} ')
-
-        assert connection.recv(1024).startswith(b"HTTP/1.1 201 ")
-    assert larder.process.wait(60) == 0
-    assert _stopped(larder) == _CHILDREN
-
-
-@pytest.mark.slow
-def test_a_second_signal_ends_everything_at_once(larder: LarderProcess) -> None:
-    host, port = "127.0.0.1", int(larder.url.rpartition(":")[2])
-    with socket.create_connection((host, port), timeout=30) as connection:
-        connection.sendall(b"POST /api/v4/groups HTTP/1.1\r\nHost: larder\r\nConnection: close\r\n")
-        connection.sendall(f"PRIVATE-TOKEN: {larder.token}\r\n".encode())
-        connection.sendall(b"Content-Type: application/json\r\nContent-Length: 30\r\nExpect: 100-continue\r\n\r\n")
-        assert connection.recv(1024).startswith(b"HTTP/1.1 100 ")
-        larder.process.terminate()
-        wait_for(
-            lambda: len(larder.pids("larder api")) == 1,
-            what="the idle API process stopped",
-            timeout_seconds=START_SECONDS,
-        )
-
-        wait_for(lambda: _terminate_until_killed(larder), what="it stops at once", timeout_seconds=START_SECONDS)
-
-    assert larder.process.wait(60) == 0
-    _nothing_is_left(larder)
-
-
-@pytest.mark.slow
-def test_nothing_outlives_a_killed_supervisor_and_the_next_start_succeeds_at_once(start: LarderStarter) -> None:
-    first = start().wait_until_ready()
-    token, project_id = first.token, first.project_id
-
-    first.kill()
-    second = start()
-
-    wait_for(_is_gone(first.process.pid), what="nothing of the first one is left", timeout_seconds=START_SECONDS)
-    second.wait_until_ready()
-    assert (second.token, second.project_id) == (token, project_id)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("event", ["process.started", "database.migrated"])
-def test_a_supervisor_killed_while_it_starts_leaves_nothing_either(start: LarderStarter, event: str) -> None:
-    larder = start()
-    wait_for(lambda: event in larder.errors.read_text(encoding="utf-8"), what=event, timeout_seconds=START_SECONDS)
-
-    larder.kill()
-
-    wait_for(_is_gone(larder.process.pid), what="nothing of it is left", timeout_seconds=START_SECONDS)
-    assert run_larder("migrate", {"DATA_DIR": str(larder.data_dir)}).returncode == 0
-
-
-@pytest.mark.slow
-def test_a_stop_while_it_starts_is_orderly(start: LarderStarter) -> None:
-    larder = start()
-    wait_for(
-        lambda: "larder worker" in larder.errors.read_text(encoding="utf-8"),
-        what="the worker is started",
-        timeout_seconds=START_SECONDS,
-    )
-
-    assert larder.stop() == 0
-
-    _nothing_is_left(larder)
-
-
 # --- tokens and places ----------------------------------------------------------------------------------------------
 
 
@@ -473,19 +311,6 @@ def _is_ready(larder: LarderProcess) -> bool:
         return False
 
 
-def _nothing_is_left(larder: LarderProcess) -> None:
-    """Return when nothing of it lives any more: what was killed with it may take a moment."""
-    wait_for(_is_gone(larder.process.pid), what="nothing of it is left", timeout_seconds=START_SECONDS)
-
-
-def _is_gone(session: int) -> Callable[[], bool]:
-    return lambda: not session_members(session)
-
-
-def _stopped(larder: LarderProcess) -> list[str]:
-    return [line["child"] for line in larder.events("process.stopped")]
-
-
 def _user(larder: LarderProcess, token: str) -> int:
     request = urllib.request.Request(f"{larder.url}/api/v4/user", headers={"PRIVATE-TOKEN": token})
     try:
@@ -508,11 +333,3 @@ def _everything_answers(larder: LarderProcess) -> bool:
 def _is_whole_without(larder: LarderProcess, gone: set[int]) -> bool:
     pids = [larder.pids(title) for title in ("larder api", "larder worker", "redis-server")]
     return [len(found) for found in pids] == [2, 1, 1] and gone.isdisjoint(pid for found in pids for pid in found)
-
-
-def _terminate_until_killed(larder: LarderProcess) -> bool:
-    """Ask again, unless it has understood that it is asked a second time."""
-    if larder.events("supervisor.stopping_at_once"):
-        return True
-    larder.process.terminate()
-    return False
